@@ -1,0 +1,46 @@
+//! Side-by-side measurements: every contender in one run, on the same two CPUs, turn by turn.
+//!
+//! ```
+//! use benches::case::Peers;
+//! use benches::contenders;
+//! use benches::measure::Measure;
+//!
+//! let cases = contenders::all();
+//! let rtrb = cases
+//!     .iter()
+//!     .find(|case| case.contender == "rtrb" && case.measure == Measure::OneWay)
+//!     .expect("rtrb takes part in the one-way measure");
+//! assert_eq!(rtrb.peers, Peers::Threads);
+//! ```
+//!
+//! The program is `cargo run --release -p benches --bin side_by_side`. Its parts are apart:
+//!
+//! * a **contender** ([`contenders`]) is one file that implements [`channel::Channel`] for one way
+//!   to hand items from one peer to another, and the sending and receiving ends that it has;
+//! * a **workload** ([`workloads`]) says what the two ends do with a channel and what is timed;
+//! * a **pair** ([`pair`]) runs a workload between two processes or two threads, each on its CPU;
+//! * a **runner** ([`runner`]) is the process forked for one measurement, killed if it hangs;
+//! * a **schedule** ([`schedule`]) takes the contenders of a measure in turn, round by round;
+//! * [`statistics`] and [`report`] turn the rounds into medians, spreads and ratios.
+
+#![deny(missing_docs)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod case;
+pub mod channel;
+pub mod contenders;
+pub mod control;
+pub mod cpu;
+pub mod distance;
+pub mod failure;
+pub mod fork;
+pub mod interrupt;
+pub mod measure;
+pub mod pair;
+pub mod report;
+pub mod runner;
+pub mod schedule;
+pub mod shared;
+pub mod spin;
+pub mod statistics;
+pub mod workloads;

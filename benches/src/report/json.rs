@@ -1,0 +1,141 @@
+//! The whole run as one JSON document.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::machine::Machine;
+use crate::case::Peers;
+use crate::failure::Failure;
+use crate::measure::{Measure, Metric};
+use crate::runner::Settings;
+use crate::schedule::Series;
+use crate::statistics::{self, Summary};
+
+/// The whole run.
+#[derive(Serialize)]
+pub struct Document {
+    /// On what.
+    pub machine: Machine,
+    /// The CPU of the peer and the CPU of the runner.
+    pub pinned_to: [usize; 2],
+    /// How many rounds were asked for.
+    pub rounds: usize,
+    /// How long each measured phase was meant to last, in ms.
+    pub budget_ms: u128,
+    /// After how long a measurement was killed, in ms.
+    pub limit_ms: u128,
+    /// What came out.
+    pub measures: Vec<MeasureResult>,
+}
+
+/// One measure.
+#[derive(Serialize)]
+pub struct MeasureResult {
+    /// Its short name.
+    pub measure: String,
+    /// What was measured.
+    pub title: String,
+    /// The contender whose ratios to the others are given.
+    pub subject: &'static str,
+    /// Everyone who took part.
+    pub contenders: Vec<ContenderResult>,
+}
+
+/// One contender in one measure.
+#[derive(Serialize)]
+pub struct ContenderResult {
+    /// Its name.
+    pub contender: &'static str,
+    /// Between what.
+    pub peers: Peers,
+    /// How it was used.
+    pub how: &'static str,
+    /// Why it has no figures from some round on, if so.
+    pub failure: Option<String>,
+    /// Its figures.
+    pub metrics: Vec<MetricResult>,
+}
+
+/// One figure of a contender.
+#[derive(Serialize)]
+pub struct MetricResult {
+    /// Which, in which unit.
+    #[serde(flatten)]
+    pub metric: Metric,
+    /// Over the rounds; null if there is no figure.
+    pub summary: Option<Summary>,
+    /// The subject's figure divided by this one, taken by round; null if no round has both.
+    pub subject_over_this: Option<Summary>,
+    /// By round.
+    pub by_round: Vec<Option<f64>>,
+}
+
+impl Document {
+    /// A document without measures.
+    pub fn new(machine: Machine, settings: &Settings, rounds: usize) -> Self {
+        Self {
+            machine,
+            pinned_to: settings.cpus,
+            rounds,
+            budget_ms: settings.budget.as_millis(),
+            limit_ms: settings.limit.as_millis(),
+            measures: Vec::new(),
+        }
+    }
+
+    /// Writes the document to `path`, replacing what is there.
+    ///
+    /// # Errors
+    /// [`Failure::System`] if the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        let file = File::create(path).map_err(Failure::system("make the JSON file"))?;
+        let mut file = BufWriter::new(file);
+        serde_json::to_writer_pretty(&mut file, self)
+            .map_err(Failure::contender("write the JSON file"))?;
+        writeln!(file)
+            .and_then(|()| file.flush())
+            .map_err(Failure::system("write the JSON file"))
+    }
+}
+
+impl MeasureResult {
+    /// Summarises the series of one measure; the first is the subject. `None` if there is none.
+    pub fn new(measure: Measure, all: &[Series]) -> Option<Self> {
+        let subject = all.first()?;
+        Some(Self {
+            measure: measure.key(),
+            title: measure.title(),
+            subject: subject.case.contender,
+            contenders: all
+                .iter()
+                .map(|series| ContenderResult::new(measure, subject, series))
+                .collect(),
+        })
+    }
+}
+
+impl ContenderResult {
+    fn new(measure: Measure, subject: &Series, series: &Series) -> Self {
+        let metrics = measure.metrics().iter().enumerate();
+        Self {
+            contender: series.case.contender,
+            peers: series.case.peers,
+            how: series.case.how,
+            failure: series.failure.as_ref().map(ToString::to_string),
+            metrics: metrics
+                .map(|(index, &metric)| {
+                    let by_round = series.figures(index);
+                    MetricResult {
+                        metric,
+                        summary: statistics::summary(&by_round),
+                        subject_over_this: statistics::ratio(&subject.figures(index), &by_round),
+                        by_round,
+                    }
+                })
+                .collect(),
+        }
+    }
+}

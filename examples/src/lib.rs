@@ -1,0 +1,33 @@
+//! The text side of the pipeline example: a [`Corpus`] is gathered from files, cut into
+//! [`TextBlock`]s that fit the slots of a ring, and its words are counted block by block.
+//!
+//! ```
+//! use examples::{WordCounter, blocks};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = "the ring and the reader of the ring ".repeat(500);
+//!
+//! let mut counter = WordCounter::new();
+//! for block in blocks(text.as_bytes()) {
+//!     counter.feed(block.as_text()?);
+//! }
+//! let counts = counter.finish();
+//!
+//! assert_eq!(counts.total(), 8 * 500);
+//! assert_eq!(counts.top(2), [(b"the".as_slice(), 1500), (b"ring", 1000)]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing in here knows of shared memory: the example programs bring the two together.
+
+#![deny(missing_docs)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod blocks;
+mod corpus;
+mod words;
+
+pub use blocks::{BLOCK_TEXT_LEN, BlockError, Blocks, TextBlock, blocks};
+pub use corpus::{Corpus, CorpusError, Summary};
+pub use words::{WordCounter, WordCounts, WordCountsError};

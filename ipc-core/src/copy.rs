@@ -1,0 +1,167 @@
+//! Copies between private and shared memory that stay defined whatever a peer does meanwhile.
+//!
+//! A plain read of memory that somebody else writes is undefined behaviour. Up to 64 bytes are
+//! moved as relaxed atomic words (measured equal to plain moves for a word or two), more by
+//! assembly that the compiler cannot look into.
+
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Up to this many bytes go word by word.
+const WORDWISE: usize = 64;
+
+/// Copies `len` private bytes to shared memory.
+///
+/// # Safety
+/// `from` is readable for `len` bytes; `to` lies in a live shared mapping, writable for `len`
+/// bytes. Others may access the shared bytes at the same time.
+#[inline(always)]
+pub(crate) unsafe fn to_shared(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: offsets stay below `len`; atomics are used where the shared address is aligned for
+    // them (checked), the private side is read unaligned.
+    unsafe {
+        if len == 8 && to.addr().is_multiple_of(8) {
+            (*to.cast::<AtomicU64>()).store(from.cast::<u64>().read_unaligned(), Relaxed);
+        } else if len <= WORDWISE {
+            let mut at = 0;
+            while at < len {
+                at += step_to_shared(to.add(at), from.add(at), len - at);
+            }
+        } else {
+            opaque_copy(to, from, len);
+        }
+    }
+}
+
+/// Copies `len` shared bytes to private memory. What is read while somebody writes is some mixture
+/// of bytes.
+///
+/// # Safety
+/// `from` lies in a live shared mapping, readable for `len` bytes; `to` is writable for `len`
+/// bytes and private. Others may access the shared bytes at the same time.
+#[inline(always)]
+pub(crate) unsafe fn from_shared(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: as in `to_shared`.
+    unsafe {
+        if len == 8 && from.addr().is_multiple_of(8) {
+            to.cast::<u64>()
+                .write_unaligned((*from.cast::<AtomicU64>()).load(Relaxed));
+        } else if len <= WORDWISE {
+            let mut at = 0;
+            while at < len {
+                at += step_from_shared(to.add(at), from.add(at), len - at);
+            }
+        } else {
+            opaque_copy(to, from, len);
+        }
+    }
+}
+
+/// One step with the widest atomic that fits the shared address and the rest.
+///
+/// # Safety
+/// As for [`to_shared`], with `rest > 0`.
+#[inline(always)]
+unsafe fn step_to_shared(to: *mut u8, from: *const u8, rest: usize) -> usize {
+    let free = to.addr();
+    // SAFETY: each branch moves at most `rest` bytes and checked the alignment it needs.
+    unsafe {
+        if rest >= 8 && free.is_multiple_of(8) {
+            (*to.cast::<AtomicU64>()).store(from.cast::<u64>().read_unaligned(), Relaxed);
+            8
+        } else if rest >= 4 && free.is_multiple_of(4) {
+            (*to.cast::<AtomicU32>()).store(from.cast::<u32>().read_unaligned(), Relaxed);
+            4
+        } else if rest >= 2 && free.is_multiple_of(2) {
+            (*to.cast::<AtomicU16>()).store(from.cast::<u16>().read_unaligned(), Relaxed);
+            2
+        } else {
+            (*to.cast::<AtomicU8>()).store(from.read(), Relaxed);
+            1
+        }
+    }
+}
+
+/// # Safety
+/// As for [`from_shared`], with `rest > 0`.
+#[inline(always)]
+unsafe fn step_from_shared(to: *mut u8, from: *const u8, rest: usize) -> usize {
+    let free = from.addr();
+    // SAFETY: each branch moves at most `rest` bytes and checked the alignment it needs.
+    unsafe {
+        if rest >= 8 && free.is_multiple_of(8) {
+            to.cast::<u64>()
+                .write_unaligned((*from.cast::<AtomicU64>()).load(Relaxed));
+            8
+        } else if rest >= 4 && free.is_multiple_of(4) {
+            to.cast::<u32>()
+                .write_unaligned((*from.cast::<AtomicU32>()).load(Relaxed));
+            4
+        } else if rest >= 2 && free.is_multiple_of(2) {
+            to.cast::<u16>()
+                .write_unaligned((*from.cast::<AtomicU16>()).load(Relaxed));
+            2
+        } else {
+            to.write((*from.cast::<AtomicU8>()).load(Relaxed));
+            1
+        }
+    }
+}
+
+/// # Safety
+/// Both ranges are valid for `len` bytes and do not overlap.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+unsafe fn opaque_copy(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: `rep movsb` reads and writes exactly the two ranges; the direction flag is clear by
+    // the ABI. The compiler sees neither range as accessed by Rust code.
+    unsafe {
+        std::arch::asm!(
+            "rep movsb",
+            inout("rcx") len => _,
+            inout("rdi") to => _,
+            inout("rsi") from => _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// # Safety
+/// Both ranges are valid for `len` bytes and do not overlap. Exactly one of them is shared; both
+/// are accessed by byte atomics.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+unsafe fn opaque_copy(to: *mut u8, from: *const u8, len: usize) {
+    for at in 0..len {
+        // SAFETY: `at < len`; a byte atomic needs no alignment.
+        unsafe {
+            let byte = (*from.add(at).cast::<AtomicU8>()).load(Relaxed);
+            (*to.add(at).cast::<AtomicU8>()).store(byte, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_and_alignment_arrives_whole_and_touches_nothing_else() {
+        let source: Vec<u8> = (0..200u8).collect();
+        for len in 0..150 {
+            for shift in 0..9 {
+                let mut shared = vec![0xAAu8; 200];
+                // SAFETY: both vectors have 200 bytes; shift + len <= 159.
+                unsafe { to_shared(shared.as_mut_ptr().add(shift), source.as_ptr().add(3), len) };
+                assert_eq!(shared[shift..shift + len], source[3..3 + len]);
+                assert!(shared[..shift].iter().all(|&b| b == 0xAA));
+                assert!(shared[shift + len..].iter().all(|&b| b == 0xAA));
+
+                let mut back = vec![0x55u8; 200];
+                // SAFETY: as above.
+                unsafe { from_shared(back.as_mut_ptr().add(5), shared.as_ptr().add(shift), len) };
+                assert_eq!(back[5..5 + len], source[3..3 + len]);
+                assert!(back[..5].iter().all(|&b| b == 0x55));
+                assert!(back[5 + len..].iter().all(|&b| b == 0x55));
+            }
+        }
+    }
+}
