@@ -55,13 +55,18 @@ where
     let mut theirs = workload.peer()?;
     let mut ours = workload.runner()?;
     // Held in references, because the closure shall take the peer's ends and nothing else.
-    let (control, distance, context) = (&control, &distance, &*context);
+    let (control, distance, context) = (&control, &distance, context);
     thread::scope(|scope| {
         scope.spawn(move || {
             let done = guarded(|| follow::<W>(&mut theirs, control, distance, context));
             report_failure(done, context)
         });
-        lead::<W>(&mut ours, control, distance, context)
+        let outcome = guarded(|| lead::<W>(&mut ours, control, distance, context));
+        // At once, because the scope ends only with the peer, which may wait in vain for more.
+        if outcome.is_err() {
+            report(&outcome, context);
+        }
+        outcome
     })
 }
 

@@ -78,12 +78,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         let _ = killpg(self.0, Signal::SIGKILL);
         let any_of_group = Pid::from_raw(-self.0.as_raw());
-        loop {
-            match waitpid(any_of_group, None) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(_) => break,
-            }
-        }
+        // Until there is none left (ECHILD).
+        while let Ok(_) | Err(Errno::EINTR) = waitpid(any_of_group, None) {}
     }
 }
 

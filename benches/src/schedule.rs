@@ -1,6 +1,7 @@
 //! Who is measured when: all contenders of a measure in every round, each round in another order.
 
 use crate::case::{Case, Sample};
+use crate::distance;
 use crate::failure::Failure;
 use crate::runner::{self, Settings};
 
@@ -16,15 +17,35 @@ pub struct Series {
 }
 
 impl Series {
+    /// The distances of the CPUs in ns before and after each sample, by round.
+    pub fn distances(&self) -> Vec<Option<[f64; 2]>> {
+        self.rounds
+            .iter()
+            .map(|sample| Some(sample.as_ref()?.distances))
+            .collect()
+    }
+
+    /// The figures of one metric by round, those left out that were taken at another distance of
+    /// the CPUs than the sample of `other` in the same round, or while it changed.
+    pub fn figures_at_distance_of(&self, other: &Series, metric: usize) -> Vec<Option<f64>> {
+        self.figures(metric)
+            .into_iter()
+            .zip(self.distances().into_iter().zip(other.distances()))
+            .map(|(figure, (ours, theirs))| {
+                if distance::equal(&[ours?, theirs?].concat()) {
+                    figure
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
     /// The figures of one metric by round.
     pub fn figures(&self, metric: usize) -> Vec<Option<f64>> {
         self.rounds
             .iter()
-            .map(|sample| {
-                sample
-                    .as_ref()
-                    .and_then(|sample| sample.get(metric).copied())
-            })
+            .map(|sample| sample.as_ref()?.figures.get(metric).copied())
             .collect()
     }
 }

@@ -100,8 +100,8 @@ fn extend_lower_case(word: &mut Vec<u8>, part: &[u8]) {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct WordCounts {
     total: u64,
-    /// Apart from the long ones so that a word lies in the table itself: most of the time goes
-    /// into waiting for memory, and this halves it.
+    /// Apart from the long ones so that these words lie in the table itself: looking one up, which
+    /// is mostly waiting for memory, waits once and not twice.
     short: HashMap<ShortWord, u64>,
     long: HashMap<Box<[u8]>, u64>,
 }

@@ -1,6 +1,7 @@
 //! How a worker ended comes back: code, error, panic, signal.
 
 use std::io;
+use std::process::Stdio;
 
 use ipc_process::{Builder, Error, ExitStatusKind, Process, run_if_worker, test_name};
 use nix::sys::signal::{Signal, raise};
@@ -45,7 +46,10 @@ fn become_worker() {
 }
 
 fn worker(role: &str, test: &str) -> Builder {
-    Process::builder("exit", role).under_test(test)
+    // What these workers print is meant to happen, and would hide the rest.
+    Process::builder("exit", role)
+        .under_test(test)
+        .stderr(Stdio::null())
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn a_signal_comes_back() {
 fn an_unknown_role_is_refused_with_the_known_ones() {
     become_worker();
     let mut worker = worker("okay", test_name!())
-        .stderr(std::process::Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let printed = io::read_to_string(worker.take_stderr().unwrap()).unwrap();

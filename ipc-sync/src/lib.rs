@@ -1,1 +1,22 @@
-//! ipc-sync
+//! Synchronisation between processes that survives the death of any of them.
+//!
+//! ```
+//! use ipc_core::{Place, Segment};
+//! use ipc_sync::{Event, Reset};
+//!
+//! let segment = Segment::create(Place::memfd("gate"), 4096)?;
+//! let start = Event::create_in(&segment, "start", Reset::Manual)?;
+//!
+//! // Another process opens the same segment, then:
+//! let same = Event::open_in(&segment, "start")?;
+//! start.set()?;
+//! same.wait()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! All types are `Send + Sync`; none needs a daemon, and a process that is killed while it waits
+//! leaves nothing behind that others would have to clear up.
+
+mod event;
+
+pub use event::{Event, EventError, Reset};

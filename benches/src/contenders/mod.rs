@@ -26,10 +26,10 @@ pub fn all() -> Vec<Case> {
     use Measure::{OneWay as ONE_WAY, RoundTripParked as PARKED, RoundTripSpinning as SPINNING};
     vec![
         Case::in_threads::<OneWay<Rtrb<1>>>(ONE_WAY, "rtrb"),
-        Case::in_threads::<OneWay<CrossbeamArrayQueue<1>>>(ONE_WAY, "crossbeam"),
+        Case::in_threads::<OneWay<CrossbeamArrayQueue<256>>>(ONE_WAY, "crossbeam"),
         Case::in_processes::<OneWay<Pipe>>(ONE_WAY, "pipe"),
         Case::in_threads::<Slices<Rtrb<1>, 8>>(SLICES_8, "rtrb"),
-        Case::in_threads::<Slices<Rtrb<1>, 64>>(SLICES_64, "rtrb"),
+        Case::in_threads::<Slices<Rtrb<16>, 64>>(SLICES_64, "rtrb"),
         Case::in_threads::<Slices<Rtrb<1>, 256>>(SLICES_256, "rtrb"),
         Case::in_processes::<RoundTrip<CacheLine<1>>>(SPINNING, "cache_line"),
         Case::in_threads::<RoundTrip<Rtrb<1>>>(SPINNING, "rtrb"),
@@ -51,6 +51,7 @@ pub fn alternatives() -> Vec<Case> {
         Case::in_threads::<OneWay<CrossbeamArrayQueue<1>>>(ONE_WAY, "crossbeam_pause_1"),
         Case::in_threads::<OneWay<CrossbeamArrayQueue<16>>>(ONE_WAY, "crossbeam_pause_16"),
         Case::in_threads::<OneWay<CrossbeamArrayQueue<64>>>(ONE_WAY, "crossbeam_pause_64"),
+        Case::in_threads::<OneWay<CrossbeamArrayQueue<256>>>(ONE_WAY, "crossbeam_pause_256"),
         Case::in_threads::<Slices<Rtrb<1, BySlice>, 8>>(SLICES_8, "rtrb_slice_pause_1"),
         Case::in_threads::<Slices<Rtrb<16, BySlice>, 8>>(SLICES_8, "rtrb_slice_pause_16"),
         Case::in_threads::<Slices<Rtrb<64, BySlice>, 8>>(SLICES_8, "rtrb_slice_pause_64"),

@@ -52,9 +52,11 @@ pub struct ContenderResult {
     /// Between what.
     pub peers: Peers,
     /// How it was used.
-    pub how: &'static str,
+    pub how: String,
     /// Why it has no figures from some round on, if so.
     pub failure: Option<String>,
+    /// The distance of the CPUs in ns before and after each of its samples, by round.
+    pub distances: Vec<Option<[f64; 2]>>,
     /// Its figures.
     pub metrics: Vec<MetricResult>,
 }
@@ -69,6 +71,10 @@ pub struct MetricResult {
     pub summary: Option<Summary>,
     /// The subject's figure divided by this one, taken by round; null if no round has both.
     pub subject_over_this: Option<Summary>,
+    /// The same over those rounds only in which both were taken at one distance of the CPUs.
+    pub subject_over_this_at_equal_distance: Option<Summary>,
+    /// How many rounds those are.
+    pub rounds_at_equal_distance: usize,
     /// By round.
     pub by_round: Vec<Option<f64>>,
 }
@@ -123,15 +129,23 @@ impl ContenderResult {
         Self {
             contender: series.case.contender,
             peers: series.case.peers,
-            how: series.case.how,
+            how: (series.case.how)(),
+            distances: series.distances(),
             failure: series.failure.as_ref().map(ToString::to_string),
             metrics: metrics
                 .map(|(index, &metric)| {
                     let by_round = series.figures(index);
+                    let of_subject = subject.figures(index);
+                    let comparable = series.figures_at_distance_of(subject, index);
                     MetricResult {
                         metric,
                         summary: statistics::summary(&by_round),
-                        subject_over_this: statistics::ratio(&subject.figures(index), &by_round),
+                        subject_over_this: statistics::ratio(&of_subject, &by_round),
+                        subject_over_this_at_equal_distance: statistics::ratio(
+                            &of_subject,
+                            &comparable,
+                        ),
+                        rounds_at_equal_distance: comparable.iter().flatten().count(),
                         by_round,
                     }
                 })

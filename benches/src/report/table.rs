@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::json::{ContenderResult, MeasureResult, MetricResult};
 use crate::case::Peers;
-use crate::statistics::Summary;
+use crate::distance;
+use crate::statistics::{self, Summary};
 
 /// Shows a measure as a table, one line per contender and figure.
 pub struct Table<'a>(pub &'a MeasureResult);
@@ -16,8 +17,8 @@ impl fmt::Display for Table<'_> {
         writeln!(f, "{} [{}]", result.title, result.measure)?;
         writeln!(
             f,
-            "  {:<22} {:<9} {:<15} {:>10}  {:<23} {:>18}  {}",
-            "contender", "peers", "figure", "median", "(min .. max)", ratio, "(min .. max)",
+            "  {:<22} {:<9} {:<15} {:>10}  {:<23} {:>18}  (min .. max)",
+            "contender", "peers", "figure", "median", "(min .. max)", ratio,
         )?;
         for contender in &result.contenders {
             for metric in &contender.metrics {
@@ -27,8 +28,42 @@ impl fmt::Display for Table<'_> {
                 writeln!(f, "  {:<22} FAILED: {failure}", contender.contender)?;
             }
         }
-        Ok(())
+        distances(f, result)
     }
+}
+
+/// Says at which distances of the CPUs the figures were taken, and where that makes the medians
+/// doubtful.
+fn distances(f: &mut fmt::Formatter<'_>, result: &MeasureResult) -> fmt::Result {
+    let all: Vec<f64> = result
+        .contenders
+        .iter()
+        .flat_map(|contender| contender.distances.iter().flatten().flatten().copied())
+        .collect();
+    let looks: Vec<Option<f64>> = all.iter().copied().map(Some).collect();
+    let (median, spread) = columns(statistics::summary(&looks));
+    writeln!(f, "  CPUs apart, ns there and back: {median} {spread}")?;
+    if distance::equal(&all) {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "  NOTE: that changed meanwhile: the medians above mix states of the machine. Over the \
+         rounds in which both were taken at one distance, {} / this is:",
+        result.subject,
+    )?;
+    for contender in &result.contenders {
+        for metric in &contender.metrics {
+            let (ratio, spread) = columns(metric.subject_over_this_at_equal_distance);
+            let (rounds, of) = (metric.rounds_at_equal_distance, metric.by_round.len());
+            let (name, figure) = (contender.contender, metric.metric.name);
+            writeln!(
+                f,
+                "    {name:<22} {figure:<5} {ratio:>10}  {spread}  {rounds} of {of} rounds"
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn line(

@@ -23,8 +23,10 @@ pub fn wait_at_gate(worker: &mut Worker) -> WorkResult {
 /// A role: sends back each byte of `requests` through `replies`, until its end.
 pub fn echo(worker: &mut Worker) -> WorkResult {
     let mut replies = File::from(worker.take_fd("replies")?);
-    for byte in File::from(worker.take_fd("requests")?).bytes() {
-        replies.write_all(&[byte?])?;
+    let mut requests = File::from(worker.take_fd("requests")?);
+    let mut byte = [0];
+    while requests.read(&mut byte)? == 1 {
+        replies.write_all(&byte)?;
     }
     Ok(())
 }

@@ -1,0 +1,353 @@
+//! The consuming side.
+
+use super::cursor::{Contradiction, Head};
+use super::error::{OpenError, PopError};
+use super::guard::ReadGuard;
+use super::producer::contradiction;
+use super::ring::{Ring, Words};
+use ipc_core::{Attachment, Deadline, Fences, Owner, Payload, SLICE, SharedRef, SharedSlots, Wait};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Every so many refusals in a row, a polling consumer looks whether the producer still lives.
+const REFUSALS_PER_LOOK: u32 = 64;
+
+/// The consumer of a ring. There is one at a time; it can be sent to another thread.
+///
+/// In all calls `Ok(None)` is the end of the stream: the producer closed it and everything before
+/// has been taken. Dropping the handle leaves the role free, and the next consumer goes on where
+/// this one stopped.
+#[derive(Debug)]
+pub struct Consumer<T: Payload> {
+    pub(super) slots: SharedSlots<T>,
+    pub(super) words: SharedRef<Words>,
+    pub(super) head: Head,
+    capacity: u64,
+    attachment: Arc<Attachment>,
+    fences: Fences,
+    wait: Wait,
+    refusals: u32,
+    owner: Owner,
+    ring: Ring<T>,
+}
+
+/// What a look at an empty ring found.
+enum Verdict {
+    Messages,
+    Ended,
+}
+
+impl<T: Payload> Consumer<T> {
+    pub(super) fn new(ring: &Ring<T>) -> Result<Self, OpenError> {
+        let words = ring.words()?;
+        let slots = ring.slots()?;
+        let owner = ring.segment().owner()?;
+        words.consumer.claim(&owner, ring.object(), "consumer")?;
+        let capacity = ring.capacity() as u64;
+        let head = Head::resume(&words.cursors, capacity)
+            .inspect_err(|_| words.consumer.release(&owner))
+            .map_err(|Contradiction| contradiction(ring))?;
+        let attachment = ring.segment().attachment().clone();
+        Ok(Self {
+            slots,
+            words,
+            head,
+            capacity,
+            fences: attachment.fences(),
+            attachment,
+            wait: Wait::default(),
+            refusals: 0,
+            owner,
+            ring: ring.clone(),
+        })
+    }
+
+    /// How the blocking calls of this handle wait. Default: [`Wait::Adaptive`].
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// Pops a message if there is one. Wait-free.
+    ///
+    /// # Errors
+    /// [`PopError::Empty`]; [`PopError::ProducerDied`], once, when everything it committed has
+    /// been popped; [`PopError::Segment`].
+    ///
+    /// ```
+    /// # use ipc_core::Place;
+    /// # use ipc_queue::spsc::{PopError, Ring};
+    /// let ring = Ring::<u8>::create(Place::memfd("one"), 1)?;
+    /// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+    /// assert!(matches!(rx.try_pop(), Err(PopError::Empty)));
+    /// tx.push(5)?;
+    /// tx.close()?;
+    /// assert_eq!(rx.try_pop()?, Some(5));
+    /// assert_eq!(rx.try_pop()?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_pop(&mut self) -> Result<Option<T>, PopError> {
+        if !self.is_ready()
+            && let Verdict::Ended = self.look_closely()?
+        {
+            return Ok(None);
+        }
+        Ok(Some(self.take()))
+    }
+
+    /// Pops a message; waits while the ring is empty, also for a first producer to come.
+    ///
+    /// # Errors
+    /// [`PopError::ProducerDied`], once, when everything it committed has been popped;
+    /// [`PopError::Segment`].
+    #[inline]
+    pub fn pop(&mut self) -> Result<Option<T>, PopError> {
+        if !self.is_ready()
+            && let Verdict::Ended = self.wait_for_messages(Deadline::NEVER)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(self.take()))
+    }
+
+    /// Pops a message; waits at most this long while the ring is empty. Zero looks once,
+    /// [`Duration::MAX`] is for ever.
+    ///
+    /// # Errors
+    /// [`PopError::TimedOut`]; otherwise as [`pop`](Self::pop).
+    pub fn pop_timeout(&mut self, timeout: Duration) -> Result<Option<T>, PopError> {
+        if !self.is_ready()
+            && let Verdict::Ended = self.wait_for_messages(Deadline::after(timeout))?
+        {
+            return Ok(None);
+        }
+        Ok(Some(self.take()))
+    }
+
+    /// Pops as many messages as there are, up to the length of `into`, and returns how many: at
+    /// least one, unless `into` is empty. Wait-free.
+    ///
+    /// # Errors
+    /// As [`try_pop`](Self::try_pop).
+    pub fn try_pop_slice(&mut self, into: &mut [T]) -> Result<Option<usize>, PopError> {
+        if into.is_empty() {
+            return Ok(Some(0));
+        }
+        if !self.is_ready()
+            && let Verdict::Ended = self.look_closely()?
+        {
+            return Ok(None);
+        }
+        Ok(Some(self.take_some(into)))
+    }
+
+    /// Pops as many messages as there are, up to the length of `into`, and returns how many: at
+    /// least one, unless `into` is empty. Waits while the ring is empty.
+    ///
+    /// # Errors
+    /// As [`pop`](Self::pop).
+    pub fn pop_slice(&mut self, into: &mut [T]) -> Result<Option<usize>, PopError> {
+        if into.is_empty() {
+            return Ok(Some(0));
+        }
+        if !self.is_ready()
+            && let Verdict::Ended = self.wait_for_messages(Deadline::NEVER)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(self.take_some(into)))
+    }
+
+    /// Borrows the next message in place, if there is one. It stays in the ring until
+    /// [`ReadGuard::release`]; dropping the guard leaves it there. Wait-free.
+    ///
+    /// # Errors
+    /// As [`try_pop`](Self::try_pop); [`PopError::NotPrivate`] if other users can write to the
+    /// segment.
+    pub fn try_peek(&mut self) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        self.check_private()?;
+        if !self.is_ready()
+            && let Verdict::Ended = self.look_closely()?
+        {
+            return Ok(None);
+        }
+        Ok(Some(ReadGuard::new(self)))
+    }
+
+    /// As [`try_peek`](Self::try_peek), but waits while the ring is empty.
+    ///
+    /// A consumer that dies before [`ReadGuard::release`] leaves the message for the next one.
+    ///
+    /// # Errors
+    /// As [`pop`](Self::pop); [`PopError::NotPrivate`].
+    pub fn peek(&mut self) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        self.peek_until(Deadline::NEVER)
+    }
+
+    /// As [`peek`](Self::peek), but waits at most this long.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek); [`PopError::TimedOut`].
+    pub fn peek_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        self.peek_until(Deadline::after(timeout))
+    }
+
+    fn peek_until(&mut self, deadline: Deadline) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        self.check_private()?;
+        if !self.is_ready()
+            && let Verdict::Ended = self.wait_for_messages(deadline)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(ReadGuard::new(self)))
+    }
+
+    /// Messages in the ring at this moment. The producer may add some the next.
+    ///
+    /// # Errors
+    /// [`PopError::Segment`].
+    pub fn len(&mut self) -> Result<usize, PopError> {
+        self.attachment.check_fork()?;
+        self.look().map(|messages| messages as usize)
+    }
+
+    /// Whether the ring is empty at this moment. If not, the next pop will not wait.
+    ///
+    /// # Errors
+    /// [`PopError::Segment`].
+    pub fn is_empty(&mut self) -> Result<bool, PopError> {
+        self.len().map(|len| len == 0)
+    }
+
+    /// Whether the ring is full at this moment.
+    ///
+    /// # Errors
+    /// [`PopError::Segment`].
+    pub fn is_full(&mut self) -> Result<bool, PopError> {
+        self.len().map(|len| len as u64 == self.capacity)
+    }
+
+    /// How many messages the ring holds.
+    pub fn capacity(&self) -> usize {
+        self.capacity as usize
+    }
+
+    /// Whether this process may pop now, judged by what is known already.
+    #[inline(always)]
+    fn is_ready(&self) -> bool {
+        self.head.known_messages() > 0 && self.attachment.is_mine()
+    }
+
+    /// Looks at the producer's cursor; says why if there is nothing.
+    #[inline(never)]
+    fn look_closely(&mut self) -> Result<Verdict, PopError> {
+        self.attachment.check_fork()?;
+        if self.look()? > 0 {
+            self.refusals = 0;
+            return Ok(Verdict::Messages);
+        }
+        self.refusals += 1;
+        if self.refusals >= REFUSALS_PER_LOOK {
+            self.refusals = 0;
+            self.ring.segment().recover_if_due(SLICE)?;
+        }
+        self.judge_empty(PopError::Empty)
+    }
+
+    /// The ring was found empty. Why?
+    fn judge_empty(&mut self, otherwise: PopError) -> Result<Verdict, PopError> {
+        let ended = Head::has_ended(&self.words.cursors);
+        let died = self.words.producer.has_unreported_death();
+        // The last messages may have come just before the end.
+        if (ended || died) && self.look()? > 0 {
+            return Ok(Verdict::Messages);
+        }
+        if ended {
+            return Ok(Verdict::Ended);
+        }
+        if died {
+            self.words.producer.report_deaths();
+            return Err(PopError::ProducerDied);
+        }
+        Err(otherwise)
+    }
+
+    #[inline]
+    fn look(&mut self) -> Result<u64, PopError> {
+        self.head
+            .refresh(&self.words.cursors, self.capacity)
+            .map_err(|Contradiction| contradiction(&self.ring).into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for_messages(&mut self, deadline: Deadline) -> Result<Verdict, PopError> {
+        self.attachment.check_fork()?;
+        let (words, head, capacity) = (&*self.words, &mut self.head, self.capacity);
+        let segment = self.ring.segment();
+        let ready = || match head.refresh(&words.cursors, capacity) {
+            Ok(0) => (Head::has_ended(&words.cursors) || words.producer.has_unreported_death())
+                .then_some(Ok(0)),
+            found => Some(found),
+        };
+        let found = words
+            .messages
+            .wait(self.wait, self.fences, deadline, ready, || {
+                segment.recover_if_due(SLICE / 2).map(drop)
+            })?;
+        match found {
+            None => Err(PopError::TimedOut),
+            Some(Err(Contradiction)) => Err(contradiction(&self.ring).into()),
+            Some(Ok(0)) => self.judge_empty(PopError::Empty),
+            Some(Ok(_)) => Ok(Verdict::Messages),
+        }
+    }
+
+    /// Copies the next message out and gives its slot back.
+    #[inline(always)]
+    fn take(&mut self) -> T {
+        let message = self.slots.read(self.head.next);
+        self.give_back(1);
+        message
+    }
+
+    /// Copies what is known to be there, at least one.
+    #[inline]
+    fn take_some(&mut self, into: &mut [T]) -> usize {
+        let mut messages = self.head.known_messages();
+        if messages < into.len() as u64 {
+            // A look that fails is repeated, and reported, by the next call.
+            messages = self.look().unwrap_or(messages);
+        }
+        let count = into.len().min(messages as usize);
+        self.slots.read_slice(self.head.next, &mut into[..count]);
+        self.give_back(count as u64);
+        count
+    }
+
+    /// Gives the next `count` slots back and wakes the producer if it sleeps.
+    #[inline(always)]
+    pub(super) fn give_back(&mut self, count: u64) {
+        self.head.advance(&self.words.cursors, count);
+        self.words.room.ring(self.fences);
+    }
+
+    fn check_private(&self) -> Result<(), PopError> {
+        if self.attachment.is_private() {
+            Ok(())
+        } else {
+            Err(PopError::NotPrivate)
+        }
+    }
+}
+
+impl<T: Payload> Drop for Consumer<T> {
+    fn drop(&mut self) {
+        if self.attachment.is_mine() {
+            self.words.consumer.release(&self.owner);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Who is the producer, who is the consumer, and what happens when one dies.
+//!
+//! | `holder` | meaning | who leaves it, and how |
+//! |---|---|---|
+//! | 0 | nobody | a newcomer, by CAS to its owner id |
+//! | owner id | that handle's owner | the owner when it leaves (to 0); anybody who knows it dead (to mark `k`) |
+//! | mark `k` | the last owner died; it was the `k`-th to die | a newcomer, after `deaths` has reached `k` |
+//!
+//! The mark counts, so that the other side can tell a death that it has reported from one that it
+//! has not, whoever came and died in between: `deaths_seen` is what it has reported.
+
+use ipc_core::atomic::{AtomicU64, Ordering};
+use ipc_core::{Departed, Holder, Object, Owner, OwnerId};
+
+use super::error::OpenError;
+
+/// In the low 16 bits, where an owner id has an index that is never this large.
+const MARK: u64 = 0xFFFF;
+
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Role {
+    holder: AtomicU64,
+    deaths: AtomicU64,
+    deaths_seen: AtomicU64,
+}
+
+fn death_number(word: u64) -> Option<u64> {
+    (word & MARK == MARK).then_some(word >> 16)
+}
+
+impl Role {
+    /// Makes `owner` the holder, if nobody who lives is.
+    pub(crate) fn claim(
+        &self,
+        owner: &Owner,
+        object: &Object,
+        role: &'static str,
+    ) -> Result<(), OpenError> {
+        loop {
+            // Acquire: pairs with the Release of who left: we go on where it stopped.
+            let word = self.holder.load(Ordering::Acquire);
+            if let Some(number) = death_number(word) {
+                self.count_death(number);
+            } else if let Some(id) = OwnerId::from_word(word) {
+                match object.segment().holder(id)? {
+                    Holder::Process(who) if who.life == ipc_core::Life::Alive => {
+                        // Left while we asked?
+                        if self.holder.load(Ordering::Acquire) != word {
+                            continue;
+                        }
+                        return Err(OpenError::RoleTaken {
+                            ring: object.to_string(),
+                            role,
+                            pid: who.pid.unwrap_or(0),
+                        });
+                    }
+                    Holder::Process(_) => {
+                        object.segment().recover()?;
+                        // A sweep that could not finish elsewhere has still been here.
+                        self.mark_dead(id);
+                    }
+                    Holder::Nobody => self.mark_dead(id),
+                }
+                continue;
+            }
+            let mine = owner.id().to_word();
+            if self
+                .holder
+                .compare_exchange(word, mine, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The owner leaves in order.
+    pub(crate) fn release(&self, owner: &Owner) {
+        // Release: pairs with the Acquire in `claim`.
+        let _ = self.holder.compare_exchange(
+            owner.id().to_word(),
+            0,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes the role from a dead holder.
+    pub(crate) fn sweep(&self, departed: &Departed<'_>) {
+        let word = self.holder.load(Ordering::Acquire);
+        if death_number(word).is_none()
+            && let Some(id) = OwnerId::from_word(word)
+            && departed.owned(id)
+        {
+            self.mark_dead(id);
+        }
+    }
+
+    fn mark_dead(&self, id: OwnerId) {
+        // `deaths` does not change while `id` holds the role: it was brought up to date before
+        // `id` could claim.
+        let number = self.deaths.load(Ordering::Acquire).wrapping_add(1) & (u64::MAX >> 16);
+        let marked = self.holder.compare_exchange(
+            id.to_word(),
+            number << 16 | MARK,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        if marked.is_ok() {
+            self.count_death(number);
+        }
+    }
+
+    /// Brings `deaths` up to a mark's number. Anybody may.
+    fn count_death(&self, number: u64) {
+        let _ = self.deaths.compare_exchange(
+            number.wrapping_sub(1),
+            number,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+
+    fn deaths(&self) -> u64 {
+        // The holder first: once a mark is overwritten, its number is in `deaths`.
+        match death_number(self.holder.load(Ordering::Acquire)) {
+            Some(number) => number,
+            None => self.deaths.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether a holder has died that the other side has not reported yet.
+    pub(crate) fn has_unreported_death(&self) -> bool {
+        self.deaths() != self.deaths_seen.load(Ordering::Relaxed)
+    }
+
+    /// Notes that all deaths so far have been reported. Only the other side calls this.
+    pub(crate) fn report_deaths(&self) {
+        self.deaths_seen.store(self.deaths(), Ordering::Relaxed);
+    }
+}
