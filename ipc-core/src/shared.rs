@@ -96,6 +96,13 @@ impl<T: Payload> SharedSlots<T> {
         size_of::<T>()
     };
 
+    /// What every slot's address is a multiple of: the region's own alignment, or as much of it as
+    /// the stride keeps.
+    const ALIGN: usize = {
+        let kept = 1 << Self::STRIDE.trailing_zeros();
+        if kept < 128 { kept } else { 128 }
+    };
+
     /// Bytes needed for `slots` slots; `None` if that is beyond the address space.
     pub fn bytes(slots: usize) -> Option<usize> {
         slots.checked_mul(Self::STRIDE)
@@ -125,8 +132,14 @@ impl<T: Payload> SharedSlots<T> {
     #[inline(always)]
     pub fn slot(&self, position: u64) -> NonNull<T> {
         let index = position as usize & self.mask;
-        // SAFETY: `index <= mask`, so the slot lies within the region promised to `new`.
-        unsafe { self.base.add(index * Self::STRIDE).cast() }
+        // SAFETY: `index <= mask`, so the slot lies within the region promised to `new`. The base
+        // is aligned to 128 and the distance from it is a multiple of the stride: the copies need
+        // not look at the address again.
+        unsafe {
+            let slot = self.base.add(index * Self::STRIDE);
+            std::hint::assert_unchecked(slot.addr().get().is_multiple_of(Self::ALIGN));
+            slot.cast()
+        }
     }
 
     /// Copies a value into the slot of a position.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::assignment::{Assignment, Received, VARIABLE, received};
-use crate::launcher::{ParentDeath, launch};
+use crate::launcher::{Children, ParentDeath, children, launch};
 use crate::worker::has_role_begun;
 use crate::{Error, ParamsSource, Process, Result, report};
 
@@ -70,8 +70,12 @@ impl Builder {
 
     /// Gives it a duplicate of a descriptor, which it finds under `key` with
     /// [`Worker::fd`](crate::Worker::fd) or [`Worker::take_fd`](crate::Worker::take_fd).
-    /// Each key can be given once. The caller keeps its own descriptor, and must
-    /// close it where the worker waits for an end of file.
+    /// Each key can be given once.
+    ///
+    /// The duplicate in this process is closed when `spawn` returns. A descriptor
+    /// passed by value is closed here, one passed by reference stays open: where
+    /// the worker's death must show as an end of file, pass the worker's end of a
+    /// pipe by value.
     pub fn fd(mut self, key: impl Into<String>, fd: impl AsFd) -> Self {
         self.fds.push((key.into(), fd.as_fd().try_clone_to_owned()));
         self
@@ -151,8 +155,8 @@ impl Builder {
     /// it reaches its role shows in its [`Exit`](crate::Exit).
     ///
     /// The worker may run on the processors that the calling thread may run on.
-    /// No signal is blocked in it, and SIGTERM, SIGPIPE and SIGCHLD have their
-    /// default action. What else belongs to a thread (niceness, scheduling
+    /// No signal is blocked in it, and SIGTERM and SIGPIPE have their
+    /// default action at its start (Rust's runtime then ignores SIGPIPE). What else belongs to a thread (niceness, scheduling
     /// policy, namespaces) it gets from the first thread that ever called
     /// `spawn`, see the [crate documentation](crate#how-it-works).
     ///
@@ -160,7 +164,8 @@ impl Builder {
     /// [`Error::Spawn`] if the program is missing or a limit is reached;
     /// [`Error::Params`], [`Error::Descriptor`] and [`Error::DuplicateKey`] from
     /// the calls before; [`Error::Report`] if there is no descriptor or memory
-    /// for the result; [`Error::NotYetWorker`] in a worker that has not yet
+    /// for the result; [`Error::ChildrenIgnored`] if this process ignores SIGCHLD;
+    /// [`Error::NotYetWorker`] in a worker that has not yet
     /// begun its own role. No process is left behind by any of them.
     pub fn spawn(self) -> Result<Process> {
         let name = self.name;
@@ -171,6 +176,9 @@ impl Builder {
                 name: own.name.clone(),
                 scope: own.scope.clone(),
             });
+        }
+        if children() == Children::Vanish {
+            return Err(Error::ChildrenIgnored { name });
         }
 
         let to_report = |source| Error::Report {

@@ -36,6 +36,17 @@ pub enum Error {
         scope: String,
     },
 
+    /// This process ignores SIGCHLD (or has set SA_NOCLDWAIT): its children
+    /// vanish without a trace, so that no worker could be joined, nor signalled
+    /// for certain.
+    #[error(
+        "cannot start worker `{name}` while this process ignores SIGCHLD; restore its default action"
+    )]
+    ChildrenIgnored {
+        /// Name of the worker.
+        name: String,
+    },
+
     /// A descriptor to pass could not be duplicated.
     #[error(
         "cannot duplicate descriptor `{key}` for worker `{name}`; check that it is open, and the limit on open descriptors"
@@ -128,7 +139,7 @@ pub enum Error {
 
     /// The worker has ended, but its exit status was collected by someone else.
     #[error(
-        "the exit status of worker `{name}` is lost; SIGCHLD must not be ignored, and nothing else in this process may wait for it"
+        "the exit status of worker `{name}` is lost; do not ignore SIGCHLD, nor wait for children of any pid, in this process"
     )]
     StatusLost {
         /// Name of the worker.

@@ -66,11 +66,28 @@ pub(crate) fn launch(
     replied.recv().map_err(|_| launcher_gone())?
 }
 
+/// What the kernel does with children of this process that end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Children {
+    AreKeptUntilReaped,
+    Vanish,
+}
+
+pub(crate) fn children() -> Children {
+    // SAFETY: a sigaction of zeros is a value: default action, no flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: `action` is writable, and nothing is set.
+    unsafe { libc::sigaction(libc::SIGCHLD, std::ptr::null(), &mut action) };
+    match action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0 {
+        true => Children::Vanish,
+        false => Children::AreKeptUntilReaped,
+    }
+}
+
 /// Leaves the worker with no blocked signal, and with the default action for
 /// all that had a handler and for those that must work in it: SIGTERM, by which
-/// it is terminated; SIGCHLD, without which it could not wait for its own
-/// workers; SIGPIPE, as any program expects (Rust's runtime ignores it again).
-/// Others that are ignored stay so, as nohup(1) wants it.
+/// it is terminated, and SIGPIPE, as any program expects (Rust's runtime ignores
+/// it again). Others that are ignored stay so, as nohup(1) wants it.
 fn reset_signals() -> io::Result<()> {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: a sigaction of zeros is a value: default action, no flags.
@@ -78,7 +95,7 @@ fn reset_signals() -> io::Result<()> {
         // SAFETY: `action` is writable. A signal that the C library keeps for
         // itself gives an error and leaves it as it is, at the default.
         unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
-        let wanted = matches!(signal, libc::SIGTERM | libc::SIGCHLD | libc::SIGPIPE);
+        let wanted = matches!(signal, libc::SIGTERM | libc::SIGPIPE);
         if action.sa_sigaction != libc::SIG_IGN || wanted {
             action.sa_sigaction = libc::SIG_DFL;
             action.sa_flags = 0;

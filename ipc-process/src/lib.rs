@@ -82,6 +82,9 @@
 //! capabilities. Processor affinity is that of the caller of `spawn`. A parent
 //! that replaces itself by exec(3) loses this thread, and so its workers.
 //!
+//! Workers are children of the process: it must not ignore SIGCHLD, nor wait for
+//! children of any pid, as in `waitpid(-1, ..)`, which takes their status away.
+//!
 //! Linux only, from 5.4 on (waiting for pidfds).
 #![deny(missing_docs)]
 #![allow(
@@ -111,3 +114,7 @@ pub use process::{Process, join_any};
 #[doc(hidden)]
 pub use test_name::__name_of_enclosing;
 pub use worker::{Role, WorkResult, Worker, run_if_worker, worker_scope};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

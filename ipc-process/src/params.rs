@@ -155,6 +155,16 @@ impl fmt::Debug for Params {
 #[derive(Debug)]
 pub struct ParamsSource(pub(crate) Result<Params>);
 
+impl ParamsSource {
+    /// The parameters, to be given to several workers.
+    ///
+    /// # Errors
+    /// What went wrong when they were made; see [`Params::new`].
+    pub fn into_params(self) -> Result<Params> {
+        self.0
+    }
+}
+
 impl From<Params> for ParamsSource {
     fn from(params: Params) -> Self {
         Self(Ok(params))

@@ -136,8 +136,8 @@ impl Process {
     /// that no one reads is such a case.
     ///
     /// # Errors
-    /// [`Error::StatusLost`] if this process ignores SIGCHLD or has collected
-    /// the status elsewhere; [`Error::Report`] if its result cannot be read;
+    /// [`Error::StatusLost`] if this process has begun to ignore SIGCHLD, or has
+    /// collected the status elsewhere; [`Error::Report`] if its result cannot be read;
     /// [`Error::Wait`] if waiting failed.
     pub fn join(&mut self) -> Result<Exit> {
         self.update(Patience::Block)?;

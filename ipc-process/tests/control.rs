@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ipc_process::{Builder, Error, ExitStatusKind, Process, join_any, run_if_worker, test_name};
 
 mod common;
-use common::{Echo, LIMIT, echo, ends_within, pidfd, wait_at_gate};
+use common::{Echo, LIMIT, echo, ready_within, wait_at_gate};
 
 fn become_worker() {
     run_if_worker(
@@ -53,7 +53,7 @@ fn echoing(role: &str, test: &str) -> (Process, Echo) {
 
 /// Blocks until a worker has ended, but leaves it to be reaped.
 fn wait_unreaped(worker: &Process) {
-    assert!(ends_within(&pidfd(worker.pid()), LIMIT));
+    assert!(ready_within(worker, LIMIT));
 }
 
 #[test]

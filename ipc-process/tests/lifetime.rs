@@ -5,13 +5,17 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ipc_process::{Builder, Error, ExitStatusKind, Process, run_if_worker, test_name};
+use ipc_process::{
+    Builder, Error, ExitStatusKind, Process, WorkResult, Worker, run_if_worker, test_name,
+};
+use nix::errno::Errno;
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::ForkResult;
 
 mod common;
-use common::{Echo, KillOnDrop, LIMIT, echo, ends_within, pidfd, wait_at_gate};
+use common::{Echo, KillOnDrop, LIMIT, echo, pidfd, ready_within, wait_at_gate};
 
 fn become_worker() {
     run_if_worker(
@@ -26,6 +30,13 @@ fn become_worker() {
                 let child = echo_builder(worker, &test)?.spawn()?;
                 report_and_wait(worker, child.pid())
             }),
+            ("parent-announcing", &|worker| {
+                let test = String::from_utf8(worker.params().to_vec())?;
+                let child = echo_builder(worker, &test)?;
+                File::from(worker.take_fd("begun")?).write_all(&[1])?;
+                child.spawn()?.join()?;
+                Ok(())
+            }),
             ("parent-of-survivor", &|worker| {
                 let test = String::from_utf8(worker.params().to_vec())?;
                 let child = echo_builder(worker, &test)?.outlive_parent().spawn()?;
@@ -34,11 +45,11 @@ fn become_worker() {
                 report_and_wait(worker, pid)
             }),
             ("parent-ignoring-children", &|worker| {
-                // SAFETY: to ignore a signal runs no handler.
-                unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn)? };
                 let test = String::from_utf8(worker.params().to_vec())?;
                 let (reader, gate) = io::pipe()?;
                 let mut child = builder("wait", &test).fd("gate", reader).spawn()?;
+                // SAFETY: to ignore a signal runs no handler.
+                unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn)? };
                 drop(gate);
                 for _ in 0..2 {
                     match child.join() {
@@ -46,7 +57,15 @@ fn become_worker() {
                         other => return Err(format!("{other:?}").into()),
                     }
                 }
-                Ok(())
+                match builder("wait", &test).spawn() {
+                    Err(Error::ChildrenIgnored { name }) if name == "wait" => Ok(()),
+                    other => Err(format!("{other:?}").into()),
+                }
+            }),
+            ("grandparent", &|worker| {
+                set_child_subreaper(true)?;
+                let test = String::from_utf8(worker.params().to_vec())?;
+                (0..100).try_for_each(|round| kill_while_starting(round, &test))
             }),
             ("parent-after-fork", &|worker| {
                 let test = String::from_utf8(worker.params().to_vec())?;
@@ -80,22 +99,47 @@ fn builder(role: &str, test: &str) -> Builder {
     Process::builder("lifetime", role).under_test(test)
 }
 
-fn echo_builder(
-    worker: &mut ipc_process::Worker,
-    test: &str,
-) -> Result<Builder, ipc_process::Error> {
+fn echo_builder(worker: &mut Worker, test: &str) -> Result<Builder, ipc_process::Error> {
     Ok(builder("echo", test)
         .fd("requests", worker.take_fd("requests")?)
         .fd("replies", worker.take_fd("replies")?))
 }
 
-fn report_and_wait(worker: &mut ipc_process::Worker, pid: u32) -> ipc_process::WorkResult {
+fn report_and_wait(worker: &mut Worker, pid: u32) -> WorkResult {
     File::from(worker.take_fd("pid")?).write_all(&pid.to_ne_bytes())?;
     wait_at_gate(worker)
 }
 
+/// Kills a parent that is starting a worker, at a later point in each round, and
+/// blocks until that worker, if it got that far, is gone too.
+fn kill_while_starting(round: u64, test: &str) -> WorkResult {
+    let (_echo, requests, replies) = Echo::pipes();
+    let (mut begun, begun_write) = io::pipe()?;
+    let mut parent = builder("parent-announcing", test)
+        .params(test)
+        .fd("begun", begun_write)
+        .fd("requests", requests)
+        .fd("replies", replies)
+        .spawn()?;
+    begun.read_exact(&mut [0])?;
+    let end = Instant::now() + Duration::from_micros(5 * round);
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+    parent.kill()?;
+    parent.join()?;
+    loop {
+        match waitpid(None, None) {
+            Ok(_orphan) => {}
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// A worker of `role`, its own worker's pid, and that one's pipes.
 fn parent_and_child(role: &str, test: &str) -> (Process, KillOnDrop, Echo, io::PipeWriter) {
+    set_child_subreaper(true).unwrap();
     let (mut pid_read, pid_write) = io::pipe().unwrap();
     let (gate_read, gate) = io::pipe().unwrap();
     let (echo, requests, replies) = Echo::pipes();
@@ -179,7 +223,7 @@ fn a_detached_worker_lives_on() {
     worker.detach();
     assert!(echo.answers());
     drop(echo.requests);
-    assert!(ends_within(&handle.0, LIMIT));
+    assert!(ready_within(&handle.0, LIMIT));
 }
 
 #[test]
@@ -190,35 +234,19 @@ fn a_worker_dies_with_its_parent() {
     parent.kill().unwrap();
     let exit = parent.join().unwrap();
     assert_eq!(exit.status, ExitStatusKind::Signal(libc::SIGKILL));
-    assert!(ends_within(&child.0, Duration::from_secs(1)));
+    assert!(ready_within(&child.0, Duration::from_secs(1)));
 }
 
 #[test]
 fn a_worker_dies_with_a_parent_that_dies_while_starting_it() {
     become_worker();
-    for round in 0..20 {
-        // The parent and its worker, if it got that far, hold the writing end of
-        // the replies: the end of file says that both are gone.
-        let (mut echo, requests, replies) = Echo::pipes();
-        let (_pid, pid_write) = io::pipe().unwrap();
-        let (gate_read, _gate) = io::pipe().unwrap();
-        let mut parent = builder("parent", test_name!())
-            .params(test_name!())
-            .fd("pid", pid_write)
-            .fd("gate", gate_read)
-            .fd("requests", requests)
-            .fd("replies", replies)
-            .spawn()
-            .unwrap();
-        // Rounds end it at ever later points of its start.
-        let end = Instant::now() + Duration::from_micros(250 * round);
-        while Instant::now() < end {
-            std::hint::spin_loop();
-        }
-        parent.kill().unwrap();
-        parent.join().unwrap();
-        echo.replies.read_to_end(&mut Vec::new()).unwrap();
-    }
+    // In a process of its own, which waits for any child.
+    let mut grandparent = builder("grandparent", test_name!())
+        .params(test_name!())
+        .spawn()
+        .unwrap();
+    let exit = grandparent.join_timeout(LIMIT).unwrap();
+    exit.expect("a worker lives on").into_result().unwrap();
 }
 
 #[test]
@@ -230,7 +258,7 @@ fn a_worker_that_outlives_its_parent_lives_on() {
     parent.join().unwrap();
     assert!(echo.answers());
     drop(echo.requests);
-    assert!(ends_within(&child.0, LIMIT));
+    assert!(ready_within(&child.0, LIMIT));
 }
 
 #[test]

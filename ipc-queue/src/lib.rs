@@ -23,5 +23,7 @@
 //! ```
 //!
 //! * [`spsc`]: a wait-free ring for one producer and one consumer.
+//! * [`harness`]: starts producer and consumer processes and accounts for every message.
 
+pub mod harness;
 pub mod spsc;

@@ -30,6 +30,10 @@ struct Options {
     /// How many rounds [default: 11, or 3 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
+    /// How long the measured phase of one measurement lasts, in ms [default: 400, or 100 with
+    /// --quick]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u16).range(1..))]
+    budget: Option<u16>,
     /// The CPUs of the sending and of the receiving peer
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_values_t = [0, 1])]
     cpus: Vec<usize>,
@@ -63,7 +67,12 @@ fn run(options: &Options) -> Result<Verdict, Box<dyn std::error::Error>> {
     let cpus = pair_of_cpus(&options.cpus, &allowed)?;
     let settings = Settings {
         cpus,
-        budget: Duration::from_millis(if options.quick { 100 } else { 400 }),
+        budget: Duration::from_millis(
+            options
+                .budget
+                .unwrap_or(if options.quick { 100 } else { 400 })
+                .into(),
+        ),
         limit: Duration::from_secs(options.limit),
     };
     let rounds = usize::from(options.rounds.unwrap_or(if options.quick { 3 } else { 11 }));

@@ -3,12 +3,16 @@
 mod cache_line;
 mod crossbeam;
 mod futex;
+mod naive;
+mod ours_spsc;
 mod pipe;
 mod rtrb;
 
 use cache_line::CacheLine;
 use crossbeam::CrossbeamArrayQueue;
 use futex::Futex;
+use naive::{AppendFile, JsonFile, Naive};
+use ours_spsc::{Adaptive, Busy, OursSpsc, Park};
 use pipe::Pipe;
 use rtrb::{ByChunk, BySlice, Rtrb};
 
@@ -23,18 +27,31 @@ const SLICES_256: Measure = Measure::Slices { length: 256 };
 /// All cases of a run, measure by measure. The first of a measure is the one whose ratio to each
 /// of the others is reported.
 pub fn all() -> Vec<Case> {
-    use Measure::{OneWay as ONE_WAY, RoundTripParked as PARKED, RoundTripSpinning as SPINNING};
+    use Measure::{
+        Naive as NAIVE, OneWay as ONE_WAY, RoundTripParked as PARKED, RoundTripSpinning as SPINNING,
+    };
     vec![
+        Case::in_processes::<OneWay<OursSpsc<Busy>>>(ONE_WAY, "ours"),
+        Case::in_processes::<OneWay<OursSpsc<Adaptive>>>(ONE_WAY, "ours_adaptive"),
         Case::in_threads::<OneWay<Rtrb<1>>>(ONE_WAY, "rtrb"),
         Case::in_threads::<OneWay<CrossbeamArrayQueue<256>>>(ONE_WAY, "crossbeam"),
         Case::in_processes::<OneWay<Pipe>>(ONE_WAY, "pipe"),
+        Case::in_processes::<Slices<OursSpsc<Busy>, 8>>(SLICES_8, "ours"),
         Case::in_threads::<Slices<Rtrb<1>, 8>>(SLICES_8, "rtrb"),
+        Case::in_processes::<Slices<OursSpsc<Busy>, 64>>(SLICES_64, "ours"),
         Case::in_threads::<Slices<Rtrb<16>, 64>>(SLICES_64, "rtrb"),
+        Case::in_processes::<Slices<OursSpsc<Busy>, 256>>(SLICES_256, "ours"),
         Case::in_threads::<Slices<Rtrb<1>, 256>>(SLICES_256, "rtrb"),
+        Case::in_processes::<RoundTrip<OursSpsc<Busy>>>(SPINNING, "ours"),
+        Case::in_processes::<RoundTrip<OursSpsc<Adaptive>>>(SPINNING, "ours_adaptive"),
         Case::in_processes::<RoundTrip<CacheLine<1>>>(SPINNING, "cache_line"),
         Case::in_threads::<RoundTrip<Rtrb<1>>>(SPINNING, "rtrb"),
+        Case::in_processes::<RoundTrip<OursSpsc<Park>>>(PARKED, "ours"),
         Case::in_processes::<RoundTrip<Futex>>(PARKED, "futex"),
         Case::in_processes::<RoundTrip<Pipe>>(PARKED, "pipe"),
+        Case::in_processes::<OneWay<OursSpsc<Adaptive>>>(NAIVE, "ours_adaptive"),
+        Case::in_processes::<OneWay<Naive<JsonFile>>>(NAIVE, "json_file"),
+        Case::in_processes::<OneWay<Naive<AppendFile>>>(NAIVE, "append_file"),
     ]
 }
 

@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use ipc_process::{WorkResult, Worker};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 /// A limit for what takes milliseconds, so that a failure is no hang.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -62,12 +62,13 @@ pub fn pidfd(pid: u32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Whether the process of this handle ends within the time.
-pub fn ends_within(pidfd: &OwnedFd, time: Duration) -> bool {
+/// Whether, within the time, the process of a pidfd ends, or a pipe can be read
+/// or has no writer any more.
+pub fn ready_within(fd: impl AsFd, time: Duration) -> bool {
     let deadline = Instant::now() + time;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut polled = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         match poll(&mut polled, PollTimeout::try_from(left).unwrap()) {
             Err(Errno::EINTR) => continue,
             ready => return ready.unwrap() == 1,
@@ -75,7 +76,9 @@ pub fn ends_within(pidfd: &OwnedFd, time: Duration) -> bool {
     }
 }
 
-/// Kills a process that is not a child of the test when the test ends.
+/// Kills and reaps a process when the test ends; that is, a child of the test, or
+/// an orphan that it adopts (see PR_SET_CHILD_SUBREAPER in prctl(2)): not every
+/// init process reaps those.
 pub struct KillOnDrop(pub OwnedFd);
 
 impl Drop for KillOnDrop {
@@ -83,7 +86,9 @@ impl Drop for KillOnDrop {
         let fd = self.0.as_raw_fd();
         let none = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: an open descriptor, and a null siginfo, which is allowed. It
-        // fails only when the process has ended, as it should have.
+        // fails only when the process is gone.
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, libc::SIGKILL, none, 0) };
+        // As above: a failure means that it is gone.
+        let _ = waitid(Id::PIDFd(self.0.as_fd()), WaitPidFlag::WEXITED);
     }
 }

@@ -1,10 +1,11 @@
 //! The consuming side.
 
-use super::cursor::{Contradiction, Head};
+use super::cursor::{Contradiction, Cursors, Head};
 use super::error::{OpenError, PopError};
 use super::guard::ReadGuard;
 use super::producer::contradiction;
 use super::ring::{Ring, Words};
+use super::role::Role;
 use ipc_core::{Attachment, Deadline, Fences, Owner, Payload, SLICE, SharedRef, SharedSlots, Wait};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub struct Consumer<T: Payload> {
     pub(super) words: SharedRef<Words>,
     pub(super) head: Head,
     capacity: u64,
-    attachment: Arc<Attachment>,
+    pub(super) attachment: Arc<Attachment>,
     fences: Fences,
     wait: Wait,
     refusals: u32,
@@ -31,10 +32,42 @@ pub struct Consumer<T: Payload> {
     ring: Ring<T>,
 }
 
-/// What a look at an empty ring found.
+/// What a close look at a ring found.
 enum Verdict {
     Messages,
     Ended,
+}
+
+/// Why there is nothing to take, if there is nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Emptiness {
+    Not,
+    Ended,
+    /// Reported by this; not a second time.
+    ProducerDied,
+    ForNow,
+}
+
+/// Judges a ring that was found empty.
+pub(super) fn judge(
+    head: &mut Head,
+    cursors: &Cursors,
+    capacity: u64,
+    producer: &Role,
+) -> Result<Emptiness, Contradiction> {
+    let ended = Head::has_ended(cursors);
+    let death = producer.unreported_death();
+    // The last messages may have come just before the end, or the death.
+    if head.refresh(cursors, capacity)? > 0 {
+        return Ok(Emptiness::Not);
+    }
+    if ended {
+        return Ok(Emptiness::Ended);
+    }
+    Ok(death.map_or(Emptiness::ForNow, |death| {
+        producer.report(death);
+        Emptiness::ProducerDied
+    }))
 }
 
 impl<T: Payload> Consumer<T> {
@@ -88,7 +121,7 @@ impl<T: Payload> Consumer<T> {
     #[inline]
     pub fn try_pop(&mut self) -> Result<Option<T>, PopError> {
         if !self.is_ready()
-            && let Verdict::Ended = self.look_closely()?
+            && let Verdict::Ended = self.look_closely(PopError::Empty)?
         {
             return Ok(None);
         }
@@ -134,7 +167,7 @@ impl<T: Payload> Consumer<T> {
             return Ok(Some(0));
         }
         if !self.is_ready()
-            && let Verdict::Ended = self.look_closely()?
+            && let Verdict::Ended = self.look_closely(PopError::Empty)?
         {
             return Ok(None);
         }
@@ -147,11 +180,31 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// As [`pop`](Self::pop).
     pub fn pop_slice(&mut self, into: &mut [T]) -> Result<Option<usize>, PopError> {
+        self.pop_slice_until(into, Deadline::NEVER)
+    }
+
+    /// As [`pop_slice`](Self::pop_slice), but waits at most this long.
+    ///
+    /// # Errors
+    /// As [`pop_timeout`](Self::pop_timeout).
+    pub fn pop_slice_timeout(
+        &mut self,
+        into: &mut [T],
+        timeout: Duration,
+    ) -> Result<Option<usize>, PopError> {
+        self.pop_slice_until(into, Deadline::after(timeout))
+    }
+
+    fn pop_slice_until(
+        &mut self,
+        into: &mut [T],
+        deadline: Deadline,
+    ) -> Result<Option<usize>, PopError> {
         if into.is_empty() {
             return Ok(Some(0));
         }
         if !self.is_ready()
-            && let Verdict::Ended = self.wait_for_messages(Deadline::NEVER)?
+            && let Verdict::Ended = self.wait_for_messages(deadline)?
         {
             return Ok(None);
         }
@@ -167,7 +220,7 @@ impl<T: Payload> Consumer<T> {
     pub fn try_peek(&mut self) -> Result<Option<ReadGuard<'_, T>>, PopError> {
         self.check_private()?;
         if !self.is_ready()
-            && let Verdict::Ended = self.look_closely()?
+            && let Verdict::Ended = self.look_closely(PopError::Empty)?
         {
             return Ok(None);
         }
@@ -241,9 +294,9 @@ impl<T: Payload> Consumer<T> {
         self.head.known_messages() > 0 && self.attachment.is_mine()
     }
 
-    /// Looks at the producer's cursor; says why if there is nothing.
+    /// Looks at the producer's cursor; says why if there is nothing, or else `otherwise`.
     #[inline(never)]
-    fn look_closely(&mut self) -> Result<Verdict, PopError> {
+    fn look_closely(&mut self, otherwise: PopError) -> Result<Verdict, PopError> {
         self.attachment.check_fork()?;
         if self.look()? > 0 {
             self.refusals = 0;
@@ -254,25 +307,24 @@ impl<T: Payload> Consumer<T> {
             self.refusals = 0;
             self.ring.segment().recover_if_due(SLICE)?;
         }
-        self.judge_empty(PopError::Empty)
+        self.judge_empty(otherwise)
     }
 
     /// The ring was found empty. Why?
     fn judge_empty(&mut self, otherwise: PopError) -> Result<Verdict, PopError> {
-        let ended = Head::has_ended(&self.words.cursors);
-        let died = self.words.producer.has_unreported_death();
-        // The last messages may have come just before the end.
-        if (ended || died) && self.look()? > 0 {
-            return Ok(Verdict::Messages);
+        let words = &*self.words;
+        match judge(
+            &mut self.head,
+            &words.cursors,
+            self.capacity,
+            &words.producer,
+        ) {
+            Ok(Emptiness::Not) => Ok(Verdict::Messages),
+            Ok(Emptiness::Ended) => Ok(Verdict::Ended),
+            Ok(Emptiness::ProducerDied) => Err(PopError::ProducerDied),
+            Ok(Emptiness::ForNow) => Err(otherwise),
+            Err(Contradiction) => Err(contradiction(&self.ring).into()),
         }
-        if ended {
-            return Ok(Verdict::Ended);
-        }
-        if died {
-            self.words.producer.report_deaths();
-            return Err(PopError::ProducerDied);
-        }
-        Err(otherwise)
     }
 
     #[inline]
@@ -285,25 +337,29 @@ impl<T: Payload> Consumer<T> {
     #[cold]
     #[inline(never)]
     fn wait_for_messages(&mut self, deadline: Deadline) -> Result<Verdict, PopError> {
+        if deadline == Deadline::PAST {
+            return self.look_closely(PopError::TimedOut);
+        }
         self.attachment.check_fork()?;
         let (words, head, capacity) = (&*self.words, &mut self.head, self.capacity);
         let segment = self.ring.segment();
-        let ready = || match head.refresh(&words.cursors, capacity) {
-            Ok(0) => (Head::has_ended(&words.cursors) || words.producer.has_unreported_death())
-                .then_some(Ok(0)),
-            found => Some(found),
+        let ready = || {
+            let nothing = head.refresh(&words.cursors, capacity) == Ok(0)
+                && !Head::has_ended(&words.cursors)
+                && words.producer.unreported_death().is_none();
+            (!nothing).then_some(())
         };
         let found = words
             .messages
             .wait(self.wait, self.fences, deadline, ready, || {
                 segment.recover_if_due(SLICE / 2).map(drop)
             })?;
-        match found {
-            None => Err(PopError::TimedOut),
-            Some(Err(Contradiction)) => Err(contradiction(&self.ring).into()),
-            Some(Ok(0)) => self.judge_empty(PopError::Empty),
-            Some(Ok(_)) => Ok(Verdict::Messages),
+        if found.is_none() {
+            // The time may have been too short for a slice: who only ever waits a little learns of
+            // a death all the same.
+            segment.recover_if_due(SLICE)?;
         }
+        self.judge_empty(PopError::TimedOut)
     }
 
     /// Copies the next message out and gives its slot back.

@@ -54,7 +54,9 @@ impl Tail {
     /// Free slots, as far as is known without looking.
     #[inline(always)]
     pub(crate) fn known_room(&self, capacity: u64) -> u64 {
-        capacity - (self.next - self.seen_head)
+        // Wrapping: damaged cursors may lie on both sides of zero. `refresh` saw to it that the
+        // distance is at most the capacity.
+        capacity - self.next.wrapping_sub(self.seen_head)
     }
 
     /// Free slots.
@@ -77,7 +79,7 @@ impl Tail {
     /// Publishes the next `count` messages, which are in their slots.
     #[inline(always)]
     pub(crate) fn advance(&mut self, cursors: &Cursors, count: u64) {
-        self.next += count;
+        self.next = self.next.wrapping_add(count);
         // Release: pairs with the Acquire in `Head::refresh`: the messages are seen with it.
         cursors.tail.0.store(self.next, Ordering::Release);
     }
@@ -113,7 +115,8 @@ impl Head {
     /// Waiting messages, as far as is known without looking.
     #[inline(always)]
     pub(crate) fn known_messages(&self) -> u64 {
-        self.seen_tail - self.next
+        // Wrapping: as in `Tail::known_room`.
+        self.seen_tail.wrapping_sub(self.next)
     }
 
     /// Waiting messages.
@@ -135,7 +138,7 @@ impl Head {
     /// Gives back the slots of the next `count` messages, which have been copied.
     #[inline(always)]
     pub(crate) fn advance(&mut self, cursors: &Cursors, count: u64) {
-        self.next += count;
+        self.next = self.next.wrapping_add(count);
         // Release: pairs with the Acquire in `Tail::refresh`: our reads are over.
         cursors.head.0.store(self.next, Ordering::Release);
     }

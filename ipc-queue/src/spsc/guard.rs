@@ -25,9 +25,12 @@ impl<'a, T: Payload> WriteGuard<'a, T> {
         Self { producer }
     }
 
-    /// Makes the slot's contents a message. Wait-free.
+    /// Makes the slot's contents a message. Wait-free. In a forked child, which has no slot, it
+    /// does nothing.
     pub fn commit(self) {
-        self.producer.publish(1);
+        if self.producer.attachment.is_mine() {
+            self.producer.publish(1);
+        }
     }
 }
 
@@ -63,9 +66,12 @@ impl<'a, T: Payload> ReadGuard<'a, T> {
         Self { consumer }
     }
 
-    /// Takes the message out of the ring. Wait-free.
+    /// Takes the message out of the ring. Wait-free. In a forked child, which has no message, it
+    /// does nothing.
     pub fn release(self) {
-        self.consumer.give_back(1);
+        if self.consumer.attachment.is_mine() {
+            self.consumer.give_back(1);
+        }
     }
 }
 

@@ -21,9 +21,9 @@ pub struct Producer<T: Payload> {
     pub(super) slots: SharedSlots<T>,
     pub(super) words: SharedRef<Words>,
     pub(super) tail: Tail,
-    pub(super) capacity: u64,
-    attachment: Arc<Attachment>,
-    pub(super) fences: Fences,
+    capacity: u64,
+    pub(super) attachment: Arc<Attachment>,
+    fences: Fences,
     wait: Wait,
     refusals: u32,
     owner: Owner,
@@ -136,7 +136,7 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// As [`push`](Self::push). Those that were pushed before the error stay pushed; to know how
-    /// many, use [`try_push_slice`](Self::try_push_slice).
+    /// many, use [`push_slice_timeout`](Self::push_slice_timeout).
     pub fn push_slice(&mut self, mut messages: &[T]) -> Result<(), PushError> {
         while !messages.is_empty() {
             if !self.is_ready() {
@@ -146,6 +146,26 @@ impl<T: Payload> Producer<T> {
             messages = &messages[pushed..];
         }
         Ok(())
+    }
+
+    /// Pushes as many of the messages as there is room for, from the first on, and returns how
+    /// many: at least one, unless there are none. Waits at most this long while the ring is full.
+    /// They become visible together.
+    ///
+    /// # Errors
+    /// As [`push_timeout`](Self::push_timeout).
+    pub fn push_slice_timeout(
+        &mut self,
+        messages: &[T],
+        timeout: Duration,
+    ) -> Result<usize, PushError> {
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        if !self.is_ready() {
+            self.wait_for_room(Deadline::after(timeout))?;
+        }
+        Ok(self.push_some(messages))
     }
 
     /// Reserves the next slot, if there is one, to write the message in place. Nothing is visible
@@ -253,13 +273,13 @@ impl<T: Payload> Producer<T> {
         if self.is_ready() {
             Ok(())
         } else {
-            self.has_room_after_all()
+            self.look_closely(PushError::Full)
         }
     }
 
-    /// Looks at the consumer's cursor; says why if there is no room.
+    /// Looks at the consumer's cursor; says why if there is no room, or else `otherwise`.
     #[inline(never)]
-    fn has_room_after_all(&mut self) -> Result<(), PushError> {
+    fn look_closely(&mut self, otherwise: PushError) -> Result<(), PushError> {
         self.attachment.check_fork()?;
         if self.look()? > 0 {
             self.refusals = 0;
@@ -270,7 +290,7 @@ impl<T: Payload> Producer<T> {
             self.refusals = 0;
             self.ring.segment().recover_if_due(SLICE)?;
         }
-        Err(self.report_death().unwrap_or(PushError::Full))
+        self.judge_full(otherwise)
     }
 
     #[inline]
@@ -280,35 +300,46 @@ impl<T: Payload> Producer<T> {
             .map_err(|Contradiction| contradiction(&self.ring).into())
     }
 
-    fn report_death(&self) -> Option<PushError> {
-        self.words.consumer.has_unreported_death().then(|| {
-            self.words.consumer.report_deaths();
-            PushError::ConsumerDied
-        })
+    /// The ring was found full. Why?
+    fn judge_full(&mut self, otherwise: PushError) -> Result<(), PushError> {
+        // Before the look: a successor that comes, makes room and dies after it is reported when
+        // the ring is full again.
+        let death = self.words.consumer.unreported_death();
+        if self.look()? > 0 {
+            return Ok(());
+        }
+        let Some(death) = death else {
+            return Err(otherwise);
+        };
+        self.words.consumer.report(death);
+        Err(PushError::ConsumerDied)
     }
 
     #[cold]
     #[inline(never)]
     fn wait_for_room(&mut self, deadline: Deadline) -> Result<(), PushError> {
+        if deadline == Deadline::PAST {
+            return self.look_closely(PushError::TimedOut);
+        }
         self.attachment.check_fork()?;
         let (words, tail, capacity) = (&*self.words, &mut self.tail, self.capacity);
         let segment = self.ring.segment();
-        let ready = || match tail.refresh(&words.cursors, capacity) {
-            Ok(0) if words.consumer.has_unreported_death() => Some(Ok(0)),
-            Ok(0) => None,
-            found => Some(found),
+        let ready = || {
+            let nothing = tail.refresh(&words.cursors, capacity) == Ok(0)
+                && words.consumer.unreported_death().is_none();
+            (!nothing).then_some(())
         };
         let found = words
             .room
             .wait(self.wait, self.fences, deadline, ready, || {
                 segment.recover_if_due(SLICE / 2).map(drop)
             })?;
-        match found {
-            None => Err(PushError::TimedOut),
-            Some(Err(Contradiction)) => Err(contradiction(&self.ring).into()),
-            Some(Ok(0)) => Err(self.report_death().unwrap_or(PushError::Full)),
-            Some(Ok(_)) => Ok(()),
+        if found.is_none() {
+            // The time may have been too short for a slice: who only ever waits a little learns of
+            // a death all the same.
+            segment.recover_if_due(SLICE)?;
         }
+        self.judge_full(PushError::TimedOut)
     }
 
     /// Pushes what there is known room for, at least one.

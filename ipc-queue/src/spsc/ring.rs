@@ -5,6 +5,7 @@ use super::cursor::Cursors;
 use super::error::OpenError;
 use super::producer::Producer;
 use super::role::Role;
+use ipc_core::atomic::Ordering;
 use ipc_core::{
     Address, Bell, Departed, Error, Kind, Object, ObjectSpec, Payload, Place, Result, Segment,
     SegmentBuilder, SharedLayout, SharedRef, SharedSlots, TypeTag,
@@ -267,6 +268,22 @@ impl<T: Payload> Ring<T> {
     /// How many messages the ring holds: exactly what was asked for.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
+    }
+
+    /// Messages pushed since the ring was created, at this moment.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub fn pushed(&self) -> Result<u64> {
+        Ok(self.words()?.cursors.tail.0.load(Ordering::Acquire))
+    }
+
+    /// Messages popped since the ring was created, at this moment.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub fn popped(&self) -> Result<u64> {
+        Ok(self.words()?.cursors.head.0.load(Ordering::Acquire))
     }
 
     /// The segment it lives in.

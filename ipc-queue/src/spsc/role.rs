@@ -10,7 +10,7 @@
 //! has not, whoever came and died in between: `deaths_seen` is what it has reported.
 
 use ipc_core::atomic::{AtomicU64, Ordering};
-use ipc_core::{Departed, Holder, Object, Owner, OwnerId};
+use ipc_core::{Departed, Holder, Life, Object, Owner, OwnerId};
 
 use super::error::OpenError;
 
@@ -25,11 +25,46 @@ pub(crate) struct Role {
     deaths_seen: AtomicU64,
 }
 
+/// What came of trying to become the holder.
+pub(super) enum Attempt {
+    Claimed,
+    /// By somebody not known to be dead.
+    HeldBy(OwnerId),
+    /// Somebody else changed it meanwhile.
+    Overtaken,
+}
+
+/// The number of a holder's death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Death(u64);
+
 fn death_number(word: u64) -> Option<u64> {
     (word & MARK == MARK).then_some(word >> 16)
 }
 
 impl Role {
+    /// Makes `mine` the holder, unless somebody is or was and nobody has found it dead.
+    pub(super) fn try_claim(&self, mine: OwnerId) -> Attempt {
+        // Acquire: pairs with the Release of who left, and of who found the last one dead: we go
+        // on where it stopped.
+        let word = self.holder.load(Ordering::Acquire);
+        if let Some(number) = death_number(word) {
+            self.count_death(number);
+        } else if let Some(id) = OwnerId::from_word(word) {
+            return Attempt::HeldBy(id);
+        }
+        let claimed = self.holder.compare_exchange(
+            word,
+            mine.to_word(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        match claimed {
+            Ok(_) => Attempt::Claimed,
+            Err(_) => Attempt::Overtaken,
+        }
+    }
+
     /// Makes `owner` the holder, if nobody who lives is.
     pub(crate) fn claim(
         &self,
@@ -38,39 +73,29 @@ impl Role {
         role: &'static str,
     ) -> Result<(), OpenError> {
         loop {
-            // Acquire: pairs with the Release of who left: we go on where it stopped.
-            let word = self.holder.load(Ordering::Acquire);
-            if let Some(number) = death_number(word) {
-                self.count_death(number);
-            } else if let Some(id) = OwnerId::from_word(word) {
-                match object.segment().holder(id)? {
-                    Holder::Process(who) if who.life == ipc_core::Life::Alive => {
-                        // Left while we asked?
-                        if self.holder.load(Ordering::Acquire) != word {
-                            continue;
-                        }
-                        return Err(OpenError::RoleTaken {
-                            ring: object.to_string(),
-                            role,
-                            pid: who.pid.unwrap_or(0),
-                        });
+            let id = match self.try_claim(owner.id()) {
+                Attempt::Claimed => return Ok(()),
+                Attempt::Overtaken => continue,
+                Attempt::HeldBy(id) => id,
+            };
+            match object.segment().holder(id)? {
+                Holder::Process(who) if who.life == Life::Alive => {
+                    // Left while we asked?
+                    if self.holder.load(Ordering::Acquire) != id.to_word() {
+                        continue;
                     }
-                    Holder::Process(_) => {
-                        object.segment().recover()?;
-                        // A sweep that could not finish elsewhere has still been here.
-                        self.mark_dead(id);
-                    }
-                    Holder::Nobody => self.mark_dead(id),
+                    return Err(OpenError::RoleTaken {
+                        ring: object.to_string(),
+                        role,
+                        pid: who.pid.unwrap_or(0),
+                    });
                 }
-                continue;
-            }
-            let mine = owner.id().to_word();
-            if self
-                .holder
-                .compare_exchange(word, mine, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                return Ok(());
+                Holder::Process(_) => {
+                    object.segment().recover()?;
+                    // A sweep that could not finish elsewhere has still been here.
+                    self.mark_dead(id);
+                }
+                Holder::Nobody => self.mark_dead(id),
             }
         }
     }
@@ -97,7 +122,7 @@ impl Role {
         }
     }
 
-    fn mark_dead(&self, id: OwnerId) {
+    pub(super) fn mark_dead(&self, id: OwnerId) {
         // `deaths` does not change while `id` holds the role: it was brought up to date before
         // `id` could claim.
         let number = self.deaths.load(Ordering::Acquire).wrapping_add(1) & (u64::MAX >> 16);
@@ -130,13 +155,16 @@ impl Role {
         }
     }
 
-    /// Whether a holder has died that the other side has not reported yet.
-    pub(crate) fn has_unreported_death(&self) -> bool {
-        self.deaths() != self.deaths_seen.load(Ordering::Relaxed)
+    /// The last death, if the other side has not reported it yet.
+    pub(crate) fn unreported_death(&self) -> Option<Death> {
+        let last = self.deaths();
+        (last != self.deaths_seen.load(Ordering::Relaxed)).then_some(Death(last))
     }
 
-    /// Notes that all deaths so far have been reported. Only the other side calls this.
-    pub(crate) fn report_deaths(&self) {
-        self.deaths_seen.store(self.deaths(), Ordering::Relaxed);
+    /// Notes that this death and those before have been reported. Only the other side calls this,
+    /// with a death that it knew of before it looked for what the dead had left: of one that came
+    /// after, it may not have seen everything yet.
+    pub(crate) fn report(&self, Death(number): Death) {
+        self.deaths_seen.store(number, Ordering::Relaxed);
     }
 }

@@ -1,0 +1,63 @@
+//! Producers and consumers as processes, without ceremony: two functions and a `run`.
+//!
+//! ```
+//! use ipc_queue::harness::{Harness, HarnessError};
+//!
+//! fn main() -> Result<(), HarnessError> {
+//!     let report = Harness::new("squares")
+//!         .producer(|source| {
+//!             for n in 1..=1000u64 {
+//!                 source.send(n)?;
+//!             }
+//!             Ok(())
+//!         })
+//!         .consumer(|sink| {
+//!             let mut sum = 0;
+//!             while let Some(n) = sink.receive()? {
+//!                 sum += n * n;
+//!             }
+//!             sink.set_result(&sum.to_ne_bytes())?;
+//!             Ok(())
+//!         })
+//!         .run()?;
+//!     assert_eq!(report.messages.received, 1000);
+//!     assert_eq!(report.consumers[0].result, 333_833_500u64.to_ne_bytes());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Harness::run`] starts the current program again for each worker, and there runs its function:
+//!
+//! * What stands before `run` in `main` runs in the workers too, so that the same functions are
+//!   there. Keep it free of effects. Nothing is shared between the processes but what is handed
+//!   over: [parameters](Harness::params), messages, results.
+//! * The stream ends when the producer's function has returned: the consumer gets the messages
+//!   that are left, and then `None`. No message is spent on that.
+//! * Every message carries its producer, its number and a checksum. Lost, doubled and torn ones
+//!   are counted, and are an error.
+//! * A worker that fails, panics or is killed is reported by name, with what the others did; the
+//!   others come to their end. The ring is in a memfd: whatever happens to the parent, the kernel
+//!   ends the workers, and nothing is left.
+//! * SIGINT and SIGTERM end the workers, and `run` returns [`HarnessError::Interrupted`]. The
+//!   handlers that were there before are put back.
+//!
+//! A program with several harnesses calls [`Harness::run_if_worker`] on each of them before it
+//! runs the first. Within a `#[test]`, tell the test's name with [`Harness::under_test`].
+
+mod envelope;
+mod error;
+mod ledger;
+mod monitor;
+mod report;
+mod run;
+mod signals;
+mod sink;
+mod source;
+mod stage;
+
+pub use error::{HarnessError, ReceiveError, SendError};
+pub use ipc_process::{Params, WorkResult, test_name};
+pub use report::{Messages, Progress, Report, WorkerReport};
+pub use run::Harness;
+pub use sink::Sink;
+pub use source::Source;
