@@ -300,7 +300,8 @@ impl std::fmt::Debug for Attachment {
             .field("entry", &self.entry)
             .field(
                 "descriptor",
-                &self.asking.lock().map(|fd| fd.as_raw_fd()).ok(),
+                // Not `lock`: in a forked child it may be locked for ever.
+                &self.asking.try_lock().map(|fd| fd.as_raw_fd()).ok(),
             )
             .finish_non_exhaustive()
     }

@@ -1,6 +1,7 @@
 //! Making the file behind a segment: unnamed and with all its space until it is complete.
 
 use crate::error::{Error, Result};
+use crate::gate::{Gate, Purpose};
 use nix::fcntl::{FallocateFlags, OFlag, SealFlag};
 use nix::sys::memfd::MFdFlags;
 use nix::sys::resource::{Resource, getrlimit};
@@ -13,18 +14,22 @@ use std::path::{Path, PathBuf};
 /// A new file on its way to a name.
 pub(crate) struct Unnamed {
     pub file: File,
-    /// The name it has meanwhile, on file systems that cannot make unnamed files.
+    /// The name it has meanwhile, where unnamed files cannot be made or cannot be given a name.
     temporary: Option<TemporaryName>,
 }
 
-/// Files with this beginning are creations that were interrupted.
+/// Files with this beginning are creations under way, or ones that were interrupted.
 pub(crate) const TEMPORARY_PREFIX: &str = ".ipc-new-";
 
-struct TemporaryName(PathBuf);
+struct TemporaryName {
+    path: PathBuf,
+    /// Held by whoever is creating: a temporary name whose gate is free is nobody's.
+    _gate: Gate,
+}
 
 impl Drop for TemporaryName {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -38,24 +43,19 @@ impl Unnamed {
                 action: "opening the directory",
                 source: source.into(),
             },
+            // Not a byte, or not a single file more.
+            nix::Error::ENOSPC | nix::Error::EDQUOT => no_space(place, bytes),
             source => Error::os(place, "creating", source.into()),
         };
-        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        let private = Mode::S_IRUSR | Mode::S_IWUSR;
-        let made = match nix::fcntl::open(directory, flags | OFlag::O_TMPFILE, private) {
-            Ok(file) => Self {
-                file: file.into(),
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_TMPFILE;
+        let made = match nix::fcntl::open(directory, flags, PRIVATE).map(File::from) {
+            Ok(file) if own_path(&file).exists() => Self {
+                file,
                 temporary: None,
             },
-            Err(nix::Error::EOPNOTSUPP | nix::Error::EISDIR | nix::Error::EINVAL) => {
-                let name = format!("{TEMPORARY_PREFIX}{:032x}", u128::from_ne_bytes(random()));
-                let path = directory.join(name);
-                let flags = flags | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-                let file = nix::fcntl::open(&path, flags, private).map_err(failed)?;
-                Self {
-                    file: file.into(),
-                    temporary: Some(TemporaryName(path)),
-                }
+            // Without /proc the file could never be named.
+            Ok(_) | Err(nix::Error::EOPNOTSUPP | nix::Error::EISDIR | nix::Error::EINVAL) => {
+                Self::create_with_name(directory, place, failed)?
             }
             Err(error) => return Err(failed(error)),
         };
@@ -65,15 +65,44 @@ impl Unnamed {
         Ok(made)
     }
 
+    fn create_with_name(
+        directory: &Path,
+        place: &str,
+        failed: impl Fn(nix::Error) -> Error,
+    ) -> Result<Self> {
+        loop {
+            let name = format!("{TEMPORARY_PREFIX}{:032x}", u128::from_ne_bytes(random()));
+            let path = directory.join(name);
+            let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_CREAT | OFlag::O_EXCL;
+            let file = File::from(nix::fcntl::open(&path, flags, PRIVATE).map_err(&failed)?);
+            let gate = Gate::hold(&file, Some(&path), place, Purpose::Attach);
+            let still_named = crate::liveness::identity(&file)
+                .is_ok_and(|identity| crate::gate::leads_to(&path, identity));
+            match gate {
+                // Cleaned away by somebody before we were at the gate.
+                _ if !still_named => continue,
+                Ok(gate) => {
+                    return Ok(Self {
+                        file,
+                        temporary: Some(TemporaryName { path, _gate: gate }),
+                    });
+                }
+                Err(error) => {
+                    let _ = std::fs::remove_file(&path);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     /// Gives the file its name, if that is still free. From here on others can open it.
     pub(crate) fn publish(&self, path: &Path) -> io::Result<()> {
         match &self.temporary {
-            Some(TemporaryName(temporary)) => std::fs::hard_link(temporary, path),
+            Some(temporary) => std::fs::hard_link(&temporary.path, path),
             None => {
-                let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
                 nix::unistd::linkat(
                     nix::fcntl::AT_FDCWD,
-                    unnamed.as_str(),
+                    &own_path(&self.file),
                     nix::fcntl::AT_FDCWD,
                     path,
                     nix::fcntl::AtFlags::AT_SYMLINK_FOLLOW,
@@ -82,6 +111,13 @@ impl Unnamed {
             }
         }
     }
+}
+
+/// Until the file is complete.
+const PRIVATE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
+
+fn own_path(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 /// A memory file of `bytes` zeros, not yet sealed.
@@ -113,10 +149,6 @@ pub(crate) fn seal(file: &File, place: &str) -> Result<()> {
 /// Gives the file all its space now: a page that the file system could not provide later would be
 /// a SIGBUS in whoever touches it.
 fn allocate(file: &File, place: &str, bytes: u64) -> Result<()> {
-    let no_space = || Error::NoSpace {
-        place: place.to_owned(),
-        bytes,
-    };
     // Beyond this limit the kernel answers with a signal, not with an error.
     if let Ok((limit, _)) = getrlimit(Resource::RLIMIT_FSIZE)
         && bytes > limit
@@ -128,23 +160,42 @@ fn allocate(file: &File, place: &str, bytes: u64) -> Result<()> {
         });
     }
     if bytes > memory_in_all() && is_in_memory(file) {
-        return Err(no_space());
+        return Err(no_space(place, bytes));
     }
-    loop {
-        let len = libc::off_t::try_from(bytes).map_err(|_| no_space())?;
-        return match nix::fcntl::fallocate(file, FallocateFlags::empty(), 0, len) {
-            Ok(()) => Ok(()),
-            Err(nix::Error::EINTR) => continue,
-            Err(nix::Error::ENOSPC | nix::Error::EDQUOT | nix::Error::EFBIG) => Err(no_space()),
-            Err(nix::Error::EOPNOTSUPP) => write_zeros(file, bytes).map_err(|source| {
-                if source.kind() == io::ErrorKind::StorageFull {
-                    no_space()
-                } else {
-                    Error::os(place, "allocating", source)
-                }
-            }),
-            Err(error) => Err(Error::os(place, "allocating", error.into())),
+    let (mut done, mut step) = (0, bytes);
+    while done < bytes {
+        step = step.min(bytes - done);
+        let (Ok(at), Ok(len)) = (libc::off_t::try_from(done), libc::off_t::try_from(step)) else {
+            return Err(no_space(place, bytes));
         };
+        match nix::fcntl::fallocate(file, FallocateFlags::empty(), at, len) {
+            Ok(()) => done += step,
+            // The kernel undoes a step that a signal interrupts. Under a profiler's timer only
+            // shorter ones ever end.
+            Err(nix::Error::EINTR) => step = (step / 2).max(SHORTEST_STEP),
+            Err(nix::Error::ENOSPC | nix::Error::EDQUOT | nix::Error::EFBIG) => {
+                return Err(no_space(place, bytes));
+            }
+            Err(nix::Error::EOPNOTSUPP) => {
+                return write_zeros(file, bytes).map_err(|source| match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        no_space(place, bytes)
+                    }
+                    _ => Error::os(place, "allocating", source),
+                });
+            }
+            Err(error) => return Err(Error::os(place, "allocating", error.into())),
+        }
+    }
+    Ok(())
+}
+
+const SHORTEST_STEP: u64 = 4096;
+
+fn no_space(place: &str, bytes: u64) -> Error {
+    Error::NoSpace {
+        place: place.to_owned(),
+        bytes,
     }
 }
 

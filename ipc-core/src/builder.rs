@@ -16,6 +16,7 @@ use crate::segment::Segment;
 use crate::survey::{State, state_of_file};
 use bytemuck::Zeroable;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -61,8 +62,8 @@ impl SegmentBuilder {
         }
     }
 
-    /// Room for objects, in bytes; each object takes a multiple of 128. From 128 to 2^46.
-    /// Default: 1 MiB.
+    /// Room for objects, in bytes; each object takes a multiple of 128. From 1 to 2^46, rounded up
+    /// to a multiple of 128. Default: 1 MiB.
     pub fn size(mut self, bytes: usize) -> Self {
         self.size = bytes;
         self
@@ -88,8 +89,9 @@ impl SegmentBuilder {
         self
     }
 
-    /// The file's permission bits, not reduced by the umask. Default: `0o600`. If others may
-    /// write, in-place access is refused (see the crate's safety chapter).
+    /// The file's permission bits, not reduced by the umask: `0o600`, with any of the bits `0o066`
+    /// for others. Default: `0o600`. If others may write, in-place access is refused (see the
+    /// crate's safety chapter). Others need both reading and writing to open the segment.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
@@ -119,8 +121,8 @@ impl SegmentBuilder {
     /// Creates the segment and attaches to it.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::ExistsDead`], [`Error::NoSpace`], [`Error::OutOfRange`] and
-    /// others; nothing is left behind.
+    /// [`Error::Exists`], [`Error::ExistsDead`], [`Error::NoSpace`], [`Error::OutOfRange`],
+    /// [`Error::InvalidMode`] and others; nothing is left behind.
     pub fn create(&self) -> Result<Segment> {
         self.create_with(|_| Ok(())).map(|(segment, ())| segment)
     }
@@ -161,7 +163,7 @@ impl SegmentBuilder {
                 Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
                     self.make_way(&path, &shown)?;
                 }
-                Err(error) => return Err(Error::os(&shown, "naming", error)),
+                Err(error) => return Err(self.unnameable(&shown, header.total, error)),
             }
         }
     }
@@ -218,6 +220,22 @@ impl SegmentBuilder {
         Ok(Segment::from_attachment(&attachment))
     }
 
+    fn unnameable(&self, place: &str, bytes: u64, source: io::Error) -> Error {
+        match source.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => Error::NoSpace {
+                place: place.to_owned(),
+                bytes,
+            },
+            // The directory was removed. It is not the segment that is missing.
+            Some(libc::ENOENT) => Error::Os {
+                place: place.to_owned(),
+                action: "naming",
+                source,
+            },
+            _ => Error::os(place, "naming", source),
+        }
+    }
+
     /// The name is taken: by what? Removes it if it is dead and that was asked for.
     fn make_way(&self, path: &Path, place: &str) -> Result<()> {
         let file = match crate::open::open_regular(path, place) {
@@ -235,7 +253,7 @@ impl SegmentBuilder {
                 place: place.to_owned(),
             });
         }
-        let _gate = Gate::hold(&file, place, Purpose::Remove)?;
+        let _gate = Gate::hold(&file, Some(path), place, Purpose::Remove)?;
         // Somebody may have taken it over before we had the gate.
         if state_of_file(&file, place)? != State::Dead {
             return Err(exists());
@@ -281,7 +299,9 @@ impl SegmentBuilder {
             1,
             MOST_OBJECTS.into(),
         )?;
-        range("the mode", self.mode.into(), 0o200, 0o777)?;
+        if self.mode & !0o666 != 0 || self.mode & 0o600 != 0o600 {
+            return Err(Error::InvalidMode { mode: self.mode });
+        }
         let mut flags = 0;
         if Fences::available() == Fences::Asymmetric {
             flags |= FLAG_ASYMMETRIC;
@@ -307,6 +327,12 @@ impl SegmentBuilder {
             ..Header::zeroed()
         };
         header.total = header.layout().total;
+        range(
+            "a segment's whole length",
+            header.total.into(),
+            1,
+            isize::MAX as u128,
+        )?;
         Ok(header.sealed())
     }
 }

@@ -32,6 +32,15 @@ pub enum Error {
         /// The largest value allowed.
         most: u128,
     },
+    /// Permission bits that a segment cannot have.
+    #[error(
+        "a segment cannot have the mode {mode:#o}: its owner must be able to read and write it \
+         (0o600), others may be too (0o060, 0o006), and other bits have no use"
+    )]
+    InvalidMode {
+        /// The mode as given.
+        mode: u32,
+    },
     /// There is no such segment.
     #[error("there is no segment {place}; create it first, or use open_or_create")]
     NotFound {

@@ -5,11 +5,13 @@
 //! inherited (`MADV_DONTFORK`), and a page that the kernel empties in the child
 //! (`MADV_WIPEONFORK`) tells it so at the price of one load.
 
+use crate::liveness::{Identity, identity};
 use std::cell::UnsafeCell;
 use std::io;
-use std::os::fd::RawFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// One page of private memory that reads zero in every forked child.
 #[derive(Debug)]
@@ -56,39 +58,100 @@ impl BirthPage {
 /// Descriptors that a forked child has to close, because they carry a lock which must die with the
 /// parent. The mutex is also what keeps a fork out of the moments in which such a descriptor
 /// exists but is not listed yet.
-static CLOSE_IN_CHILD: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
-static REGISTER: Once = Once::new();
+static CLOSE_IN_CHILD: Mutex<Vec<Listed>> = Mutex::new(Vec::new());
 
-struct Slot(UnsafeCell<Option<MutexGuard<'static, Vec<RawFd>>>>);
+/// A descriptor, and which file it is: its number may be another's by now (closefrom).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Listed {
+    number: RawFd,
+    identity: Identity,
+}
+
+impl Listed {
+    fn is_still_open(self) -> bool {
+        // SAFETY: only asked about, and valid or not for the duration of the call.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.number) };
+        identity(descriptor).ok() == Some(self.identity)
+    }
+}
+
+struct Slot(UnsafeCell<Option<MutexGuard<'static, Vec<Listed>>>>);
 // SAFETY: the cell is touched by the fork handlers alone, and only by the thread that holds
 // CLOSE_IN_CHILD: `prepare` fills it after locking, `parent` and `child` empty it to unlock.
 unsafe impl Sync for Slot {}
 static HELD_ACROSS_FORK: Slot = Slot(UnsafeCell::new(None));
 
+/// What registering the fork handlers returned.
+static REGISTERED: OnceLock<libc::c_int> = OnceLock::new();
+
+/// Registers while the program has one thread. The first attachment would be too late: a fork by
+/// another thread that has passed the handlers known until then would run none of ours, and its
+/// child could inherit the mutex locked for ever.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static REGISTER_AT_START: extern "C" fn() = {
+    extern "C" fn at_start() {
+        REGISTERED.get_or_init(register);
+    }
+    at_start
+};
+
+fn register() -> libc::c_int {
+    // SAFETY: the three handlers have the required signature and live as long as the program.
+    unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) }
+}
+
 /// Keeps every `fork` of this process (through libc) out while it lives.
 pub(crate) struct NoFork {
-    list: MutexGuard<'static, Vec<RawFd>>,
+    list: MutexGuard<'static, Vec<Listed>>,
 }
 
 impl NoFork {
-    pub(crate) fn begin() -> Self {
-        REGISTER.call_once(|| {
-            // SAFETY: the three handlers have the required signature and live for ever.
-            unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
-        });
-        Self { list: lock() }
-    }
-
-    pub(crate) fn close_in_child(&mut self, descriptor: RawFd) {
-        self.list.push(descriptor);
-    }
-
-    pub(crate) fn forget(&mut self, descriptor: RawFd) {
-        self.list.retain(|&listed| listed != descriptor);
+    pub(crate) fn begin() -> io::Result<Self> {
+        match REGISTERED.get_or_init(register) {
+            0 => Ok(Self { list: lock() }),
+            &error => Err(io::Error::from_raw_os_error(error)),
+        }
     }
 }
 
-fn lock() -> MutexGuard<'static, Vec<RawFd>> {
+/// A descriptor whose copy a forked child closes before anything else runs there.
+#[derive(Debug)]
+pub(crate) struct ParentOnly {
+    descriptor: ManuallyDrop<OwnedFd>,
+    listed: Listed,
+}
+
+impl ParentOnly {
+    /// `no_fork` has been held since before the descriptor was opened.
+    pub(crate) fn new(no_fork: &mut NoFork, descriptor: OwnedFd) -> io::Result<Self> {
+        let listed = Listed {
+            number: descriptor.as_raw_fd(),
+            identity: identity(&descriptor)?,
+        };
+        no_fork.list.push(listed);
+        Ok(Self {
+            descriptor: ManuallyDrop::new(descriptor),
+            listed,
+        })
+    }
+}
+
+impl Drop for ParentOnly {
+    fn drop(&mut self) {
+        let mut list = lock();
+        if let Some(at) = list.iter().position(|&it| it == self.listed) {
+            list.swap_remove(at);
+        }
+        // Closed by others (closefrom), the number is not ours to close.
+        if self.listed.is_still_open() {
+            // SAFETY: not used again.
+            unsafe { ManuallyDrop::drop(&mut self.descriptor) };
+        }
+    }
+}
+
+fn lock() -> MutexGuard<'static, Vec<Listed>> {
     CLOSE_IN_CHILD
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -109,10 +172,10 @@ extern "C" fn in_child() {
     // SAFETY: the child's only thread is the one that holds the mutex since `prepare`.
     let guard = unsafe { (*HELD_ACROSS_FORK.0.get()).take() };
     if let Some(mut list) = guard {
-        for descriptor in list.iter() {
+        for listed in list.iter().filter(|it| it.is_still_open()) {
             // SAFETY: the descriptor is the child's copy of one that the parent keeps open; in the
             // child nobody uses it, since the parent's handles refuse to work here.
-            unsafe { libc::close(*descriptor) };
+            unsafe { libc::close(listed.number) };
         }
         // `clear` frees nothing: no allocator call between fork and exec.
         list.clear();

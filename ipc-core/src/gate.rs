@@ -20,7 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A held gate; opened again by dropping it.
 pub(crate) struct Gate {
-    _description: File,
+    description: File,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // By name and not only by closing: a child forked meanwhile has the description too.
+        let _ = liveness::try_lock_byte(&self.description, libc::F_UNLCK, GATE_BYTE);
+    }
 }
 
 /// What the gate is wanted for.
@@ -31,10 +38,21 @@ pub(crate) enum Purpose {
 }
 
 impl Gate {
-    /// Waits up to a second. [`Error::Busy`] if somebody stopped there.
-    pub(crate) fn hold(file: &File, place: &str, purpose: Purpose) -> Result<Self> {
-        let failed = |source| Error::os(place, "reopening", source);
-        let description = liveness::reopen(file, None, true).map_err(failed)?;
+    /// Waits up to a second. [`Error::Busy`] if somebody stopped there. `path` is where to find the
+    /// file if there is no `/proc`.
+    pub(crate) fn hold(
+        file: &File,
+        path: Option<&Path>,
+        place: &str,
+        purpose: Purpose,
+    ) -> Result<Self> {
+        // Whatever is missing here, it is not the segment.
+        let failed = |source| Error::Os {
+            place: place.to_owned(),
+            action: "reopening",
+            source,
+        };
+        let description = liveness::reopen(file, path, true).map_err(failed)?;
         let kind = match purpose {
             Purpose::Attach => libc::F_RDLCK,
             Purpose::Remove => libc::F_WRLCK,
@@ -42,11 +60,7 @@ impl Gate {
         let deadline = Deadline::after(PATIENCE);
         loop {
             match liveness::try_lock_byte(&description, kind, GATE_BYTE) {
-                Ok(()) => {
-                    return Ok(Self {
-                        _description: description,
-                    });
-                }
+                Ok(()) => return Ok(Self { description }),
                 Err(nix::Error::EAGAIN | nix::Error::EACCES) if deadline.has_passed() => {
                     return Err(Error::Busy {
                         place: place.to_owned(),
@@ -60,6 +74,15 @@ impl Gate {
             }
         }
     }
+}
+
+/// Whether nobody is at the gate. Shuts it for an instant. Nothing else may hold it through `file`.
+pub(crate) fn is_free(file: &File) -> bool {
+    let free = liveness::try_lock_byte(file, libc::F_WRLCK, GATE_BYTE).is_ok();
+    if free {
+        let _ = liveness::try_lock_byte(file, libc::F_UNLCK, GATE_BYTE);
+    }
+    free
 }
 
 /// Whether the name still leads to this file.
@@ -96,12 +119,63 @@ pub(crate) fn leave(attachment: &Attachment) {
                 .try_clone_to_owned()
                 .map_err(|source| Error::os(attachment.place(), "duplicating", source))?,
         );
-        let _gate = Gate::hold(&file, attachment.place(), Purpose::Remove)?;
+        let identity = liveness::identity(&file)
+            .map_err(|source| Error::os(attachment.place(), "examining", source))?;
+        if !leads_to(path, identity) {
+            return Ok(());
+        }
+        let _gate = Gate::hold(&file, Some(path), attachment.place(), Purpose::Remove)?;
         if participant::anybody_alive(attachment, asking)? {
             return Ok(());
         }
-        let identity = liveness::identity(&file)
-            .map_err(|source| Error::os(attachment.place(), "examining", source))?;
         unlink(path, identity).map_err(|source| Error::os(attachment.place(), "removing", source))
     });
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn file() -> File {
+        nix::sys::memfd::memfd_create("gate", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
+            .unwrap()
+            .into()
+    }
+
+    #[test]
+    fn many_attach_at_once_and_nobody_while_somebody_removes() {
+        let file = file();
+        let enter = |purpose| Gate::hold(&file, None, "gate", purpose);
+        let first = enter(Purpose::Attach).unwrap();
+        let second = enter(Purpose::Attach).unwrap();
+        assert!(!is_free(&file));
+        drop(first);
+        assert!(matches!(enter(Purpose::Remove), Err(Error::Busy { .. })));
+        drop(second);
+        assert!(is_free(&file));
+        let _remover = enter(Purpose::Remove).unwrap();
+        assert!(matches!(enter(Purpose::Attach), Err(Error::Busy { .. })));
+    }
+
+    #[test]
+    fn a_child_forked_at_the_gate_does_not_keep_it_shut() {
+        let file = file();
+        let gate = Gate::hold(&file, None, "gate", Purpose::Remove).unwrap();
+        let (hold, release) = std::io::pipe().unwrap();
+        // SAFETY: the child only makes system calls until it ends.
+        let child = match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Parent { child } => child,
+            nix::unistd::ForkResult::Child => {
+                drop(release);
+                let _ = nix::unistd::read(&hold, &mut [0]);
+                // SAFETY: ends the process at once.
+                unsafe { libc::_exit(0) }
+            }
+        };
+        drop(gate);
+        let free = is_free(&file);
+        drop(release);
+        nix::sys::wait::waitpid(child, None).unwrap();
+        assert!(free);
+    }
 }

@@ -186,6 +186,12 @@ impl Header {
         if !sizes_are_possible || header.layout().total != header.total {
             return Err(damaged(place, "its sizes do not fit together"));
         }
+        if isize::try_from(header.total).is_err() {
+            return Err(damaged(
+                place,
+                "it is larger than this program's address space",
+            ));
+        }
         if header.flags & !KNOWN_FLAGS != 0 {
             return Err(damaged(place, "it has flags that nobody sets"));
         }

@@ -6,11 +6,11 @@
 //! of its own which only a memory mapping keeps open: no descriptor that somebody could close, and
 //! none that a forked child would inherit. `exec` and death drop the mapping and with it the lock.
 
-use crate::fork::NoFork;
+use crate::fork::{NoFork, ParentOnly};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 /// Tickets are below this, so that every byte offset fits the kernel's signed 64 bits.
@@ -37,7 +37,12 @@ pub(crate) fn try_lock_byte(file: impl AsFd, kind: libc::c_int, byte: u64) -> ni
 
 /// Whether a *different* description of the same file holds the byte of `ticket`.
 pub(crate) fn is_alive(asking: impl AsFd, ticket: u64) -> io::Result<bool> {
-    let mut lock = byte_lock(libc::F_WRLCK, FIRST_BYTE + ticket);
+    is_byte_locked(asking, FIRST_BYTE + ticket)
+}
+
+/// Whether a *different* description of the same file holds a lock on the byte.
+pub(crate) fn is_byte_locked(asking: impl AsFd, byte: u64) -> io::Result<bool> {
+    let mut lock = byte_lock(libc::F_WRLCK, byte);
     fcntl(asking, FcntlArg::F_OFD_GETLK(&mut lock))?;
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
@@ -61,6 +66,12 @@ pub(crate) fn reopen(file: &File, path: Option<&Path>, writable: bool) -> io::Re
     let again = match (open(by_descriptor.as_ref(), OFlag::empty()), path) {
         (Ok(again), _) => again,
         (Err(_), Some(path)) => open(path, OFlag::O_NOFOLLOW)?,
+        // Not "there is no such segment", which is what the bare number would be taken for.
+        (Err(nix::Error::ENOENT), None) => {
+            return Err(io::Error::other(
+                "/proc does not show this process (not mounted, or that of another pid namespace)",
+            ));
+        }
         (Err(error), None) => return Err(error.into()),
     };
     if identity(&again)? != identity(file)? {
@@ -92,7 +103,7 @@ pub(crate) fn identity(file: impl AsFd) -> io::Result<Identity> {
 #[derive(Debug)]
 pub(crate) struct LifeLock {
     ticket: u64,
-    pin: Pin,
+    _pin: Pin,
 }
 
 /// What keeps the lock's file description open.
@@ -101,8 +112,8 @@ enum Pin {
     /// A page of the file, mapped and excluded from forks. Nothing reads it.
     Mapping { _page: memmap2::MmapRaw },
     /// On file systems where a mapping does not hold the description (overlayfs): the descriptor
-    /// itself, which a forked child closes.
-    Descriptor(Option<OwnedFd>),
+    /// itself, which a forked child closes. Code that closes all descriptors ends this life.
+    Descriptor { _description: ParentOnly },
 }
 
 impl LifeLock {
@@ -110,7 +121,7 @@ impl LifeLock {
     pub(crate) fn take(asking: &File, path: Option<&Path>, ticket: u64) -> io::Result<Self> {
         // A child forked between the opening and the end of this function would keep the
         // description, and with it the lock, beyond the death of this process.
-        let mut no_fork = NoFork::begin();
+        let mut no_fork = NoFork::begin()?;
         let lock = |second: &File| {
             try_lock_byte(second, libc::F_WRLCK, FIRST_BYTE + ticket).map_err(io::Error::from)
         };
@@ -124,15 +135,15 @@ impl LifeLock {
         drop(second);
         if is_alive(asking, ticket)? {
             let pin = Pin::Mapping { _page: page };
-            return Ok(Self { ticket, pin });
+            return Ok(Self { ticket, _pin: pin });
         }
 
         drop(page);
         let second = reopen(asking, path, true)?;
         lock(&second)?;
-        no_fork.close_in_child(second.as_raw_fd());
-        let pin = Pin::Descriptor(Some(second.into()));
-        Ok(Self { ticket, pin })
+        let _description = ParentOnly::new(&mut no_fork, second.into())?;
+        let pin = Pin::Descriptor { _description };
+        Ok(Self { ticket, _pin: pin })
     }
 
     pub(crate) fn ticket(&self) -> u64 {
@@ -143,16 +154,5 @@ impl LifeLock {
     /// and the descriptor was closed by the fork handler).
     pub(crate) fn abandon(self) {
         std::mem::forget(self);
-    }
-}
-
-impl Drop for LifeLock {
-    fn drop(&mut self) {
-        if let Pin::Descriptor(descriptor) = &mut self.pin {
-            let mut no_fork = NoFork::begin();
-            if let Some(descriptor) = descriptor.take() {
-                no_fork.forget(descriptor.as_raw_fd());
-            }
-        }
     }
 }

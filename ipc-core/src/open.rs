@@ -57,7 +57,7 @@ impl SegmentOptions {
         };
         loop {
             let file = open_regular(&path, &shown)?;
-            let gate = Gate::hold(&file, &shown, Purpose::Attach)?;
+            let gate = Gate::hold(&file, Some(&path), &shown, Purpose::Attach)?;
             let identity = liveness::identity(&file)
                 .map_err(|source| Error::os(&shown, "examining", source))?;
             // Removed, and perhaps made anew, between our opening and our entering the gate.
@@ -80,6 +80,8 @@ impl SegmentOptions {
             FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
         )
         .map_err(failed)?;
+        let stat = nix::sys::stat::fstat(&descriptor).map_err(failed)?;
+        refuse_irregular(&stat, &shown)?;
         let flags = fcntl(&descriptor, FcntlArg::F_GETFL).map_err(failed)?;
         if flags & libc::O_ACCMODE != libc::O_RDWR {
             return Err(Error::Permission {
@@ -88,8 +90,20 @@ impl SegmentOptions {
                 source: io::Error::from_raw_os_error(libc::EACCES),
             });
         }
-        let opened = self.check(File::from(descriptor), shown, None)?;
-        Ok(Segment::from_attachment(&Attachment::new(opened)?))
+        let file = File::from(descriptor);
+        if is_memfd(&file, &stat) {
+            check_seals(&file, &shown)?;
+            let opened = self.check(file, shown, None)?;
+            return Ok(Segment::from_attachment(&Attachment::new(opened)?));
+        }
+        // A named file: its name must not be removed while we come, and if we are the last to
+        // leave, it may be for us to remove.
+        let gate = Gate::hold(&file, None, &shown, Purpose::Attach)?;
+        let path = name_of(&file);
+        let opened = self.check(file, shown, path)?;
+        let attachment = Attachment::new(opened)?;
+        drop(gate);
+        Ok(Segment::from_attachment(&attachment))
     }
 
     fn check(&self, file: File, place: String, path: Option<PathBuf>) -> Result<Opened> {
@@ -105,9 +119,6 @@ impl SegmentOptions {
             });
         }
         let header = read_header(&file, &place)?;
-        if stat.st_nlink == 0 {
-            check_seals(&file, &place)?;
-        }
         let open_to_others = Mode::S_IWGRP.bits() | Mode::S_IWOTH.bits();
         Ok(Opened {
             private: stat.st_uid == ours && stat.st_mode & open_to_others == 0,
@@ -170,6 +181,24 @@ fn refuse_irregular(stat: &FileStat, place: &str) -> Result<()> {
         place: place.to_owned(),
         found,
     })
+}
+
+/// Whether a descriptor leads to a memory file. The others have, or had, a name.
+fn is_memfd(file: &File, stat: &FileStat) -> bool {
+    stat.st_nlink == 0
+        && link_of(file)
+            .is_none_or(|link| link.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
+}
+
+/// The name that a descriptor was opened by, if it still leads to the file.
+fn name_of(file: &File) -> Option<PathBuf> {
+    let link = link_of(file)?;
+    let identity = liveness::identity(file).ok()?;
+    gate::leads_to(&link, identity).then_some(link)
+}
+
+fn link_of(file: &File) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 
 fn check_seals(file: &File, place: &str) -> Result<()> {

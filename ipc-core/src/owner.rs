@@ -183,6 +183,7 @@ pub(crate) fn all_of(attachment: &Attachment, entry: u32) -> Vec<OwnerId> {
 
 /// Asks whose an id is, and whether that process lives.
 pub(crate) fn holder(attachment: &Attachment, id: OwnerId) -> Result<Holder> {
+    attachment.check_fork()?;
     if id.index() >= attachment.header().handles {
         return Err(attachment.corrupted("an owner id is beyond the handle table"));
     }

@@ -23,6 +23,7 @@ const FREE: u64 = 0;
 const ALIVE: u64 = 1;
 const DEAD: u64 = 2;
 const STATE_BITS: u32 = 2;
+const IMPOSSIBLE_STATE: &str = "a participant's state is none that exists";
 
 #[repr(C)]
 pub(crate) struct Entry {
@@ -198,7 +199,7 @@ pub(crate) fn find_dead(
                     dead.push((index, ticket));
                 }
             }
-            _ => return Err(attachment.corrupted("a participant's state is none that exists")),
+            _ => return Err(attachment.corrupted(IMPOSSIBLE_STATE)),
         }
     }
     Ok(dead)
@@ -255,11 +256,12 @@ pub(crate) fn list(attachment: &Attachment, asking: BorrowedFd<'_>) -> Result<Ve
         let life = match state_of(word) {
             FREE => continue,
             DEAD => Life::Dead,
-            _ if ticket == attachment.ticket() => Life::Alive,
-            _ if lives(attachment, asking, ticket)? => Life::Alive,
+            ALIVE if ticket == attachment.ticket() => Life::Alive,
+            ALIVE if lives(attachment, asking, ticket)? => Life::Alive,
             // Left in order between the two looks: its word has changed, and it is not dead.
-            _ if entry(attachment, index).word.load(Ordering::Acquire) != word => continue,
-            _ => Life::Dead,
+            ALIVE if entry(attachment, index).word.load(Ordering::Acquire) != word => continue,
+            ALIVE => Life::Dead,
+            _ => return Err(attachment.corrupted(IMPOSSIBLE_STATE)),
         };
         all.push(describe(attachment, index, ticket, life));
     }
@@ -311,9 +313,15 @@ pub(crate) fn life_at(
     let life = match state_of(word) {
         FREE => return Ok(None),
         ALIVE if ticket == attachment.ticket() || lives(attachment, asking, ticket)? => Life::Alive,
-        _ => Life::Dead,
+        ALIVE | DEAD => Life::Dead,
+        _ => return Err(attachment.corrupted(IMPOSSIBLE_STATE)),
     };
     Ok(Some(describe(attachment, index, ticket, life)))
+}
+
+/// Whether a word of the table is none that the protocol writes.
+pub(crate) fn is_impossible(word: u64) -> bool {
+    state_of(word) > DEAD
 }
 
 /// The state of a table that the caller is not a participant of, read from raw words.

@@ -1,5 +1,6 @@
 //! Where a segment lives: a name, a path, or a descriptor.
 
+use crate::backing::TEMPORARY_PREFIX;
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
 use std::fmt;
@@ -141,6 +142,25 @@ fn file_path(path: &Path) -> Result<PathBuf> {
     if name.len() > LONGEST_NAME {
         return Err(invalid(&shown, "its last part is longer than 200 bytes"));
     }
+    if !path
+        .as_os_str()
+        .as_encoded_bytes()
+        .ends_with(name.as_encoded_bytes())
+    {
+        return Err(invalid(
+            &shown,
+            "the path ends in a '/' or '.' after the file name",
+        ));
+    }
+    if name
+        .as_encoded_bytes()
+        .starts_with(TEMPORARY_PREFIX.as_bytes())
+    {
+        return Err(invalid(
+            &shown,
+            "names like this one are for creations under way",
+        ));
+    }
     // Absolute, because the segment may be unlinked after the user changed the directory.
     std::path::absolute(path).map_err(|source| Error::Os {
         place: shown.into_owned(),
@@ -169,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_path_needs_a_file_name() {
-        for path in ["/", "/tmp/..", ""] {
+        for path in ["/", "/tmp/..", "", "/tmp/a/", "/tmp/a/.", "/tmp/.ipc-new-1"] {
             assert!(Place::from(Path::new(path)).path().is_err(), "{path:?}");
         }
     }

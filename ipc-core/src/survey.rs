@@ -26,7 +26,14 @@ pub(crate) fn state_of_file(file: &File, place: &str) -> Result<State> {
         .map_err(|source| Error::os(place, "reading", source))?;
     let words = table
         .chunks_exact(64)
-        .map(|entry| bytemuck::pod_read_unaligned(&entry[..8]));
+        .map(|entry| bytemuck::pod_read_unaligned::<u64>(&entry[..8]));
+    // A damaged table tells nothing about who is dead.
+    if words.clone().any(participant::is_impossible) {
+        return Err(Error::Corrupted {
+            place: place.to_owned(),
+            what: "a participant's state is none that exists",
+        });
+    }
     let found = participant::survey(words, |ticket| liveness::is_alive(file, ticket))
         .map_err(|source| Error::os(place, "asking for the locks of", source))?;
     Ok(if found.alive > 0 {

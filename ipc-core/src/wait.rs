@@ -111,38 +111,38 @@ impl Bell {
             }
             Wait::Park => {}
         }
+        let mut next_slice = Deadline::after(SLICE);
         loop {
+            // Anew each time: of several waiters, one may have been passed over by a ring that
+            // found it between two sleeps.
             self.announce(fences);
-            // Asleep and awake again without anybody having woken us, the word is still set: no
-            // need for another announcement.
-            loop {
-                if let Some(found) = ready() {
-                    return Ok(Some(found));
-                }
-                if deadline.has_passed() {
-                    return Ok(None);
-                }
-                let until = deadline.sooner(Deadline::after(SLICE));
-                if self.sleep(until) == futex::Woken::LookAgain {
-                    break;
-                }
+            if let Some(found) = ready() {
+                return Ok(Some(found));
+            }
+            if deadline.has_passed() {
+                return Ok(None);
+            }
+            self.sleep(deadline.sooner(next_slice));
+            // By the clock, not by how the sleep ended: rings for others and signals may end all
+            // sleeps early.
+            if next_slice.has_passed() {
                 slice()?;
+                next_slice = Deadline::after(SLICE);
             }
         }
     }
 
     #[cfg(not(loom))]
-    fn sleep(&self, until: Deadline) -> futex::Woken {
-        futex::wait(&self.word, AWAITED, until)
+    fn sleep(&self, until: Deadline) {
+        futex::wait(&self.word, AWAITED, until);
     }
 
     /// loom knows no futex: a sleeper spins while the word is set.
     #[cfg(loom)]
-    fn sleep(&self, _until: Deadline) -> futex::Woken {
+    fn sleep(&self, _until: Deadline) {
         while self.word.load(Ordering::Relaxed) == AWAITED {
             loom::thread::yield_now();
         }
-        futex::Woken::LookAgain
     }
 }
 

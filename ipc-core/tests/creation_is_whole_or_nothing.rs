@@ -33,7 +33,9 @@ fn the_space_is_allocated() {
         Segment::unlink(&path).unwrap();
 
         let unnamed = Segment::create(Place::memfd("space"), size).unwrap();
-        let found = std::fs::File::from(unnamed.descriptor().unwrap()).metadata().unwrap();
+        let found = std::fs::File::from(unnamed.descriptor().unwrap())
+            .metadata()
+            .unwrap();
         assert!(found.blocks() * 512 >= found.len(), "{found:?}");
     }
 }
@@ -77,17 +79,26 @@ fn what_exists_is_not_overwritten() {
     let path = scratch.join("segment");
     let first = Segment::create(&path, 128).unwrap();
     for replace in [false, true] {
-        let error = Segment::builder(&path).replace_dead(replace).create().unwrap_err();
+        let error = Segment::builder(&path)
+            .replace_dead(replace)
+            .create()
+            .unwrap_err();
         assert!(matches!(error, Error::Exists { .. }), "{error}");
     }
     drop(first);
     // Nobody uses it any more, but everybody left in order: it is kept.
-    let error = Segment::builder(&path).replace_dead(true).create().unwrap_err();
+    let error = Segment::builder(&path)
+        .replace_dead(true)
+        .create()
+        .unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error}");
 
     let foreign = scratch.join("foreign");
     std::fs::write(&foreign, "something else").unwrap();
-    let error = Segment::builder(&foreign).replace_dead(true).create().unwrap_err();
+    let error = Segment::builder(&foreign)
+        .replace_dead(true)
+        .create()
+        .unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error}");
     assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "something else");
     assert_eq!(names_in(scratch.path()), ["foreign", "segment"]);
@@ -107,17 +118,29 @@ fn a_file_in_place_of_the_directory_is_an_error() {
     let scratch = Scratch::new();
     std::fs::write(scratch.join("file"), "").unwrap();
     let path = scratch.join("file").join("segment");
-    assert!(matches!(Segment::create(&path, 128).unwrap_err(), Error::Os { .. }));
-    assert!(matches!(Segment::open(&path).unwrap_err(), Error::Os { .. }));
+    assert!(matches!(
+        Segment::create(&path, 128).unwrap_err(),
+        Error::Os { .. }
+    ));
+    assert!(matches!(
+        Segment::open(&path).unwrap_err(),
+        Error::Os { .. }
+    ));
 }
 
 #[test]
 fn an_error_of_the_first_contents_leaves_nothing() {
     let scratch = Scratch::new();
     let refuse = |_: &Segment| -> ipc_core::Result<()> {
-        Err(Error::InvalidName { name: "mine".to_owned(), reason: "of the caller" })
+        Err(Error::InvalidName {
+            name: "mine".to_owned(),
+            reason: "of the caller",
+        })
     };
-    for place in [Place::from(scratch.join("segment")), Place::memfd("refused")] {
+    for place in [
+        Place::from(scratch.join("segment")),
+        Place::memfd("refused"),
+    ] {
         for last in [false, true] {
             let builder = Segment::builder(place.clone()).unlink_when_last_leaves(last);
             let error = builder.create_with(refuse).unwrap_err();
@@ -133,12 +156,17 @@ fn an_error_of_the_first_contents_leaves_nothing() {
 fn a_full_file_system_is_an_error_and_not_a_signal() {
     alone(test_name!(), |scratch| {
         if let Err(error) = mount_tmpfs(scratch, "size=256k,nr_inodes=16") {
-            return skip(&format!("a file system of our own cannot be mounted here ({error})"));
+            return skip(&format!(
+                "a file system of our own cannot be mounted here ({error})"
+            ));
         }
         let path = scratch.join("segment");
         let before = descriptors();
         let error = Segment::create(&path, SIZE).unwrap_err();
-        assert!(matches!(error, Error::NoSpace { bytes, .. } if bytes >= SIZE as u64), "{error}");
+        assert!(
+            matches!(error, Error::NoSpace { bytes, .. } if bytes >= SIZE as u64),
+            "{error}"
+        );
         assert!(names_in(scratch).is_empty());
         assert_eq!(descriptors(), before);
 
@@ -146,7 +174,9 @@ fn a_full_file_system_is_an_error_and_not_a_signal() {
         let segment = Segment::create(&path, 200 * 1024).unwrap();
         let error = Segment::create(scratch.join("second"), 200 * 1024).unwrap_err();
         assert!(matches!(error, Error::NoSpace { .. }), "{error}");
-        let object = segment.create_object("all", &toy::spec(200 * 1024), |_| Ok(())).unwrap();
+        let object = segment
+            .create_object("all", &toy::spec(200 * 1024), |_| Ok(()))
+            .unwrap();
         for offset in (0..200 * 1024).step_by(4096) {
             toy::set_word(&object, offset, offset);
         }
@@ -168,7 +198,13 @@ fn mount_tmpfs(at: &Path, options: &str) -> nix::Result<()> {
     use nix::mount::{MsFlags, mount};
     let nothing = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS)?;
-    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
+    mount(
+        nothing,
+        "/",
+        nothing,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        nothing,
+    )?;
     mount(nothing, at, Some("tmpfs"), MsFlags::empty(), Some(options))
 }
 
@@ -198,7 +234,10 @@ fn a_stream_of_signals_does_not_hold_up_the_allocation() {
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = nothing as *const () as usize;
-            assert_eq!(libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()), 0);
+            assert_eq!(
+                libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()),
+                0
+            );
         }
         // SAFETY: takes nothing.
         let here = unsafe { libc::pthread_self() };
@@ -342,10 +381,12 @@ fn of_eight_processes_that_open_or_create_one_creates_and_all_share_it() {
             let name = scratch_of(worker).to_str().unwrap().to_owned();
             at_start(worker);
             let mut filled = 0_u8;
-            let segment = Segment::builder(name).size(4096).open_or_create_with(|segment| {
-                filled = 1;
-                toy::fill(segment)
-            })?;
+            let segment = Segment::builder(name)
+                .size(4096)
+                .open_or_create_with(|segment| {
+                    filled = 1;
+                    toy::fill(segment)
+                })?;
             toy::check_filled(&segment);
             assert!(segment.objects()?.len() == 1);
             Ok(worker.set_result(&segment.uuid())?)

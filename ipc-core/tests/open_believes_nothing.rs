@@ -39,7 +39,10 @@ fn open_bytes(scratch: &Scratch, bytes: &[u8]) -> Result<Segment, Error> {
     std::fs::write(&path, bytes).unwrap();
     let opened = Segment::open(&path);
     if let Err(error) = &opened {
-        assert!(std::fs::read(&path).unwrap() == bytes, "the file was changed");
+        assert!(
+            std::fs::read(&path).unwrap() == bytes,
+            "the file was changed"
+        );
         assert!(error.to_string().contains("/file\""), "unnamed: {error}");
     }
     assert_eq!(names_in(scratch.path()), ["file"]);
@@ -170,19 +173,31 @@ fn other_versions_are_refused_by_number() {
         let bytes = resealed(whole(), 12, &found.to_ne_bytes());
         let error = open_bytes(&scratch, &bytes).unwrap_err();
         assert!(matches!(error, Error::WrongVersion { .. }), "{error}");
-        assert!(error.to_string().contains(&format!("version {found},")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("version {found},")),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn a_segment_of_another_word_size_or_byte_order_is_refused_by_name() {
     let scratch = Scratch::new();
-    let ours = [size_of::<usize>() as u8, 1 + u8::from(cfg!(target_endian = "big"))];
+    let ours = [
+        size_of::<usize>() as u8,
+        1 + u8::from(cfg!(target_endian = "big")),
+    ];
     let other_size = 12 - ours[0];
     let other_order = 3 - ours[1];
     for (architecture, name) in [
-        ([other_size, ours[1]], format!("{}-bit", other_size as u32 * 8)),
-        ([ours[0], other_order], ["little-endian", "big-endian"][other_order as usize - 1].to_owned()),
+        (
+            [other_size, ours[1]],
+            format!("{}-bit", other_size as u32 * 8),
+        ),
+        (
+            [ours[0], other_order],
+            ["little-endian", "big-endian"][other_order as usize - 1].to_owned(),
+        ),
     ] {
         let mut bytes = resealed(whole(), 8, &architecture);
         // The version stands there in the other's byte order; it must not matter.
@@ -223,7 +238,10 @@ fn sizes_that_do_not_fit_together_are_refused_even_under_a_right_checksum() {
         (60, u64::from(u32::MAX), 4),
     ] {
         let error = open_bytes(&scratch, &of(at, value, bytes)).unwrap_err();
-        assert!(matches!(error, Error::Corrupted { .. }), "{at} = {value:#x}: {error}");
+        assert!(
+            matches!(error, Error::Corrupted { .. }),
+            "{at} = {value:#x}: {error}"
+        );
     }
     // Sizes that fit together, but not the file.
     let mut bytes = of(24, 512 + 4096, 8);
@@ -243,7 +261,10 @@ fn names_that_cannot_be_are_refused_by_every_call() {
             Segment::open_or_create(name.clone(), 4096).unwrap_err(),
             Segment::unlink(name.clone()).unwrap_err(),
         ] {
-            assert!(matches!(error, Error::InvalidName { .. }), "{name:?}: {error}");
+            assert!(
+                matches!(error, Error::InvalidName { .. }),
+                "{name:?}: {error}"
+            );
         }
     }
     let scratch = Scratch::new();
@@ -255,7 +276,10 @@ fn names_that_cannot_be_are_refused_by_every_call() {
         scratch.join(".ipc-new-0123"),
     ] {
         let error = Segment::create(&path, 4096).unwrap_err();
-        assert!(matches!(error, Error::InvalidName { .. }), "{path:?}: {error}");
+        assert!(
+            matches!(error, Error::InvalidName { .. }),
+            "{path:?}: {error}"
+        );
     }
     assert!(names_in(scratch.path()).is_empty());
     let error = Segment::open(Place::memfd("x")).unwrap_err();
@@ -283,24 +307,51 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
     symlink("target", scratch.join("symbolic link")).unwrap();
     symlink("nowhere", scratch.join("symbolic link to nothing")).unwrap();
     let before = names_in(scratch.path());
-    for found in ["directory", "FIFO", "socket", "symbolic link", "symbolic link to nothing"] {
+    for found in [
+        "directory",
+        "FIFO",
+        "socket",
+        "symbolic link",
+        "symbolic link to nothing",
+    ] {
         let path = scratch.join(found);
         for error in [
             Segment::open(&path).unwrap_err(),
             Segment::create(&path, 4096).unwrap_err(),
             Segment::open_or_create(&path, 4096).unwrap_err(),
-            Segment::builder(&path).replace_dead(true).create().unwrap_err(),
+            Segment::builder(&path)
+                .replace_dead(true)
+                .create()
+                .unwrap_err(),
             Segment::unlink(&path).unwrap_err(),
         ] {
-            assert!(matches!(error, Error::NotRegular { .. }), "{found}: {error}");
+            assert!(
+                matches!(error, Error::NotRegular { .. }),
+                "{found}: {error}"
+            );
         }
         let error = Segment::open(&path).unwrap_err();
         let kind = found.trim_end_matches(" to nothing");
         assert!(error.to_string().contains(kind), "{error}");
     }
-    assert!(Path::new("/dev/null").metadata().unwrap().file_type().is_char_device());
+    assert!(
+        Path::new("/dev/null")
+            .metadata()
+            .unwrap()
+            .file_type()
+            .is_char_device()
+    );
     let error = Segment::open(Path::new("/dev/null")).unwrap_err();
-    assert!(matches!(error, Error::NotRegular { found: "a device", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::NotRegular {
+                found: "a device",
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(names_in(scratch.path()), before);
 }
 
@@ -350,25 +401,63 @@ fn counts_and_sizes_outside_their_ranges_are_refused_and_the_least_ones_work() {
 
     // As large as can be written down, and larger than this machine.
     let error = builder().size(1 << 46).create().unwrap_err();
-    assert!(matches!(error, Error::NoSpace { .. } | Error::FileSizeLimit { .. }), "{error}");
+    assert!(
+        matches!(error, Error::NoSpace { .. } | Error::FileSizeLimit { .. }),
+        "{error}"
+    );
     assert!(names_in(scratch.path()).is_empty());
 
-    let most = builder().participants(4096).handles(65_535).objects(4096).size(1).create().unwrap();
-    assert_eq!((most.participant_limit(), most.handle_limit()), (4096, 65_535));
+    let most = builder()
+        .participants(4096)
+        .handles(65_535)
+        .objects(4096)
+        .size(1)
+        .create()
+        .unwrap();
+    assert_eq!(
+        (most.participant_limit(), most.handle_limit()),
+        (4096, 65_535)
+    );
     drop(most);
     Segment::unlink(&path).unwrap();
 
-    let least = builder().participants(1).handles(1).objects(1).size(1).create().unwrap();
+    let least = builder()
+        .participants(1)
+        .handles(1)
+        .objects(1)
+        .size(1)
+        .create()
+        .unwrap();
     let error = Segment::open(&path).unwrap_err();
-    assert!(matches!(error, Error::ParticipantsFull { limit: 1, dead: 0, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::ParticipantsFull {
+                limit: 1,
+                dead: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let owner = least.owner().unwrap();
     let error = least.owner().unwrap_err();
-    assert!(matches!(error, Error::HandlesFull { limit: 1, .. }), "{error}");
+    assert!(
+        matches!(error, Error::HandlesFull { limit: 1, .. }),
+        "{error}"
+    );
     drop(owner);
     least.owner().unwrap();
-    least.create_object("only", &toy::spec(128), |_| Ok(())).unwrap();
-    let error = least.create_object("one more", &toy::spec(1), |_| Ok(())).unwrap_err();
-    assert!(matches!(error, Error::ObjectsFull { limit: 1, .. }), "{error}");
+    least
+        .create_object("only", &toy::spec(128), |_| Ok(()))
+        .unwrap();
+    let error = least
+        .create_object("one more", &toy::spec(1), |_| Ok(()))
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::ObjectsFull { limit: 1, .. }),
+        "{error}"
+    );
     drop(least);
     Segment::open(&path).unwrap();
 }
@@ -381,7 +470,11 @@ fn nothing_that_is_refused_costs_a_descriptor() {
         let refused = |bytes: &[u8]| {
             std::fs::write(&file, bytes).unwrap();
             Segment::open(&file).unwrap_err();
-            let descriptor = std::fs::File::options().read(true).write(true).open(&file).unwrap();
+            let descriptor = std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open(&file)
+                .unwrap();
             Segment::open(OwnedFd::from(descriptor)).unwrap_err();
         };
         let before = descriptors();
@@ -395,7 +488,9 @@ fn nothing_that_is_refused_costs_a_descriptor() {
             Segment::create(scratch.join("x"), 1 << 46).unwrap_err();
             Segment::create(Place::memfd("x"), 1 << 46).unwrap_err();
             Segment::builder(scratch.join("x"))
-                .create_with(|segment| segment.open_object("none", &toy::TOY, &TypeTag::of::<u64>()))
+                .create_with(|segment| {
+                    segment.open_object("none", &toy::TOY, &TypeTag::of::<u64>())
+                })
                 .unwrap_err();
         }
         assert_eq!(descriptors(), before);

@@ -135,6 +135,14 @@ impl AsFd for Params {
     }
 }
 
+impl std::ops::Deref for Params {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
 impl AsRef<[u8]> for Params {
     fn as_ref(&self) -> &[u8] {
         self.as_slice()

@@ -59,6 +59,12 @@ impl Worker {
         self.params.as_ref().map_or(&[], Params::as_slice)
     }
 
+    /// The same as a value of its own, which does not borrow the worker; `None` if none were
+    /// given.
+    pub fn shared_params(&self) -> Option<Params> {
+        self.params.clone()
+    }
+
     /// The descriptor given under `key`. It is open for as long as the worker is
     /// not dropped or the descriptor taken, and closed on exec.
     ///

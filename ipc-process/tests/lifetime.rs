@@ -65,7 +65,8 @@ fn become_worker() {
             ("grandparent", &|worker| {
                 set_child_subreaper(true)?;
                 let test = String::from_utf8(worker.params().to_vec())?;
-                (0..100).try_for_each(|round| kill_while_starting(round, &test))
+                // The moment that matters is short; it takes many rounds to hit it.
+                (0..500).try_for_each(|round| kill_while_starting(round % 100, &test))
             }),
             ("parent-after-fork", &|worker| {
                 let test = String::from_utf8(worker.params().to_vec())?;

@@ -35,8 +35,15 @@ impl Line {
 
     pub fn hear(&self) -> u8 {
         let mut byte = [0];
-        (&self.0).read_exact(&mut byte).expect("the other end answers");
+        (&self.0)
+            .read_exact(&mut byte)
+            .expect("the other end answers");
         byte[0]
+    }
+
+    /// Waits until the other end says something or is gone.
+    pub fn wait(&self) {
+        let _ = (&self.0).read(&mut [0]);
     }
 
     /// Waits for exactly this byte.
@@ -52,7 +59,9 @@ impl Line {
 
     pub fn hear_word(&self) -> u64 {
         let mut word = [0; 8];
-        (&self.0).read_exact(&mut word).expect("the other end answers");
+        (&self.0)
+            .read_exact(&mut word)
+            .expect("the other end answers");
         u64::from_ne_bytes(word)
     }
 

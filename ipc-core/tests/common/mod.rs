@@ -5,6 +5,7 @@ pub mod forked;
 pub mod line;
 pub mod peer;
 pub mod scratch;
+pub mod seccomp;
 pub mod solo;
 pub mod toy;
 pub mod words;

@@ -60,7 +60,7 @@ pub fn attached(worker: &mut Worker) -> (Segment, Line) {
 pub fn attach(worker: &mut Worker) -> ipc_process::WorkResult {
     let (segment, line) = attached(worker);
     line.say(b'a');
-    line.hear();
+    line.wait();
     drop(segment);
     Ok(())
 }

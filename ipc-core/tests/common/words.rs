@@ -57,3 +57,20 @@ fn words_of(object: &Object) -> Vec<SharedRef<AtomicU64>> {
         .map(|index| object.structure(index * 8).unwrap())
         .collect()
 }
+
+/// An object of `len` bytes that hold no ids.
+pub fn create_bytes(segment: &Segment, name: &str, len: u64) -> Object {
+    let spec = ObjectSpec {
+        kind: &WORDS,
+        element: TypeTag::of::<u8>(),
+        config: [0; 4],
+        len,
+    };
+    segment.create_object(name, &spec, |_| Ok(())).unwrap()
+}
+
+pub fn open_bytes(segment: &Segment, name: &str) -> Object {
+    segment
+        .open_object(name, &WORDS, &TypeTag::of::<u8>())
+        .unwrap()
+}

@@ -5,11 +5,12 @@ use super::error::{HarnessError, ReceiveError};
 use super::ledger::{Account, Ledger, Novelty};
 use crate::spsc::{Consumer, PopError, Ring};
 use ipc_core::{Payload, Segment, SharedRef};
-use ipc_process::Worker;
+use ipc_process::{Params, Worker};
 use std::fmt;
 
 /// The consumer's end, given to the function of [`Harness::consumer`](super::Harness::consumer).
 pub struct Sink<'a, T: Payload> {
+    params: Params,
     worker: &'a mut Worker,
     ring: Consumer<Envelope<T>>,
     account: SharedRef<Account>,
@@ -18,6 +19,10 @@ pub struct Sink<'a, T: Payload> {
 impl<'a, T: Payload> Sink<'a, T> {
     pub(super) fn new(worker: &'a mut Worker, segment: &Segment) -> Result<Self, HarnessError> {
         Ok(Self {
+            params: match worker.shared_params() {
+                Some(params) => params,
+                None => Params::new(&[])?,
+            },
             worker,
             account: Ledger::open(segment)?.account(0)?,
             ring: Ring::open_in(segment, super::stage::RING)?.consumer()?,
@@ -49,10 +54,10 @@ impl<'a, T: Payload> Sink<'a, T> {
         }
     }
 
-    /// The parameters given to [`Harness::params`](super::Harness::params): not copied, but mapped
-    /// from sealed memory.
-    pub fn params(&self) -> &[u8] {
-        self.worker.params()
+    /// The parameters given to [`Harness::params`](super::Harness::params): bytes, mapped from
+    /// sealed memory and not copied. Empty if none were given.
+    pub fn params(&self) -> Params {
+        self.params.clone()
     }
 
     /// The worker's name, such as `consumer-0`.

@@ -5,7 +5,7 @@ use super::error::{HarnessError, SendError};
 use super::ledger::Ledger;
 use crate::spsc::{Producer, PushError, Ring};
 use ipc_core::{Payload, Segment};
-use ipc_process::Worker;
+use ipc_process::{Params, Worker};
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The producer's end, given to the function of [`Harness::producer`](super::Harness::producer).
 pub struct Source<'a, T: Payload> {
+    params: Params,
     worker: &'a mut Worker,
     ring: Producer<Envelope<T>>,
     ledger: Ledger,
@@ -24,6 +25,10 @@ impl<'a, T: Payload> Source<'a, T> {
     pub(super) fn new(worker: &'a mut Worker, segment: &Segment) -> Result<Self, HarnessError> {
         let ring = Ring::open_in(segment, super::stage::RING)?;
         Ok(Self {
+            params: match worker.shared_params() {
+                Some(params) => params,
+                None => Params::new(&[])?,
+            },
             worker,
             ledger: Ledger::open(segment)?,
             next: Stamp {
@@ -56,10 +61,10 @@ impl<'a, T: Payload> Source<'a, T> {
         }
     }
 
-    /// The parameters given to [`Harness::params`](super::Harness::params): not copied, but mapped
-    /// from sealed memory.
-    pub fn params(&self) -> &[u8] {
-        self.worker.params()
+    /// The parameters given to [`Harness::params`](super::Harness::params): bytes, mapped from
+    /// sealed memory and not copied. Empty if none were given.
+    pub fn params(&self) -> Params {
+        self.params.clone()
     }
 
     /// The worker's name, such as `producer-0`.

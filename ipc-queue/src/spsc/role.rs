@@ -53,12 +53,9 @@ impl Role {
         } else if let Some(id) = OwnerId::from_word(word) {
             return Attempt::HeldBy(id);
         }
-        let claimed = self.holder.compare_exchange(
-            word,
-            mine.to_word(),
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
+        let claimed =
+            self.holder
+                .compare_exchange(word, mine.to_word(), Ordering::AcqRel, Ordering::Relaxed);
         match claimed {
             Ok(_) => Attempt::Claimed,
             Err(_) => Attempt::Overtaken,
