@@ -39,7 +39,10 @@ pub(crate) struct Opened {
     pub file: File,
     pub header: Header,
     pub place: String,
+    /// The name it has, or will have.
     pub path: Option<PathBuf>,
+    /// The name that it has meanwhile, if it has another.
+    pub temporary: Option<PathBuf>,
     /// Whether no other user can write to it.
     pub private: bool,
 }
@@ -52,6 +55,7 @@ impl Attachment {
             header,
             place,
             path,
+            temporary,
             private,
         } = opened;
         let failed = |action| {
@@ -75,7 +79,7 @@ impl Attachment {
 
         let layout = header.layout();
         let ticket = participant::draw_ticket(&map, &layout, &place)?;
-        let life = LifeLock::take(&file, path.as_deref(), ticket)
+        let life = LifeLock::take(&file, temporary.as_deref().or(path.as_deref()), ticket)
             .map_err(failed("locking the life byte of"))?;
         let attachment = Arc::new(Self {
             map: ManuallyDrop::new(map),
@@ -213,6 +217,15 @@ impl Attachment {
                 place: self.place.clone(),
             }),
             Err(source) => Err(Error::os(&self.place, "asking for the locks of", source)),
+        }
+    }
+
+    /// Asks through this descriptor of the segment's file from now on, and hands it on: one that
+    /// was opened by the name, so that whoever gets it can find the name.
+    pub(crate) fn ask_through(&self, file: File) {
+        if liveness::identity(&file).ok() == Some(self.identity) {
+            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            **asking = file.into();
         }
     }
 

@@ -95,6 +95,10 @@ impl Unnamed {
         }
     }
 
+    pub(crate) fn temporary_name(&self) -> Option<PathBuf> {
+        self.temporary.as_ref().map(|name| name.path.clone())
+    }
+
     /// Gives the file its name, if that is still free. From here on others can open it.
     pub(crate) fn publish(&self, path: &Path) -> io::Result<()> {
         match &self.temporary {

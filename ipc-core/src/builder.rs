@@ -10,7 +10,7 @@ use crate::header::{
     self, FLAG_ASYMMETRIC, FLAG_UNLINK_LAST, Header, MAGIC, MOST_HANDLES, MOST_HEAP, MOST_OBJECTS,
     MOST_PARTICIPANTS,
 };
-use crate::open::SegmentOptions;
+use crate::open::{SegmentOptions, open_regular};
 use crate::place::Place;
 use crate::segment::Segment;
 use crate::survey::{State, state_of_file};
@@ -142,7 +142,7 @@ impl SegmentBuilder {
             let file = backing::memfd(label, &shown, header.total, self.mode)?;
             write_header(&file, &header, &shown)?;
             backing::seal(&file, &shown)?;
-            let segment = self.attach(file, header, shown, None)?;
+            let segment = self.attach(file, header, shown, None, None)?;
             let filled = fill(&segment)?;
             return Ok((segment, filled));
         };
@@ -155,11 +155,18 @@ impl SegmentBuilder {
             .file
             .try_clone()
             .map_err(|source| Error::os(&shown, "duplicating the descriptor of", source))?;
-        let segment = self.attach(file, header, shown.clone(), Some(path.clone()))?;
+        let temporary = unnamed.temporary_name();
+        let segment = self.attach(file, header, shown.clone(), Some(path.clone()), temporary)?;
         let filled = fill(&segment)?;
         loop {
             match unnamed.publish(&path) {
-                Ok(()) => return Ok((segment, filled)),
+                Ok(()) => {
+                    // The first descriptor does not know the name.
+                    if let Ok(named) = open_regular(&path, &shown) {
+                        segment.attachment().ask_through(named);
+                    }
+                    return Ok((segment, filled));
+                }
                 Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
                     self.make_way(&path, &shown)?;
                 }
@@ -209,12 +216,14 @@ impl SegmentBuilder {
         header: Header,
         place: String,
         path: Option<PathBuf>,
+        temporary: Option<PathBuf>,
     ) -> Result<Segment> {
         let attachment = Attachment::new(Opened {
             file,
             header,
             place,
             path,
+            temporary,
             private: self.mode & 0o022 == 0,
         })?;
         Ok(Segment::from_attachment(&attachment))
@@ -238,7 +247,7 @@ impl SegmentBuilder {
 
     /// The name is taken: by what? Removes it if it is dead and that was asked for.
     fn make_way(&self, path: &Path, place: &str) -> Result<()> {
-        let file = match crate::open::open_regular(path, place) {
+        let file = match open_regular(path, place) {
             Err(Error::NotFound { .. }) => return Ok(()),
             opened => opened?,
         };

@@ -126,6 +126,7 @@ impl SegmentOptions {
             header,
             place,
             path,
+            temporary: None,
         })
     }
 }

@@ -4,6 +4,7 @@
 use crate::atomic::{AtomicU32, Ordering};
 use crate::deadline::Deadline;
 use crate::fence::Fences;
+#[cfg(not(loom))]
 use crate::futex;
 use std::time::Duration;
 

@@ -100,7 +100,7 @@ fn a_racing_writer_leaves_mixtures_and_never_tears_a_word() {
     for_all_payloads!(Create(&segment));
     let mut writer = Peer::start(test_name!(), "write", &segment);
     writer.line.expect(b'w');
-    for _ in 0..100 {
+    for _ in 0..25 {
         for_all_payloads!(Read(&segment));
     }
     assert!(writer.process.is_alive(), "{}", writer.process.join().unwrap());

@@ -109,7 +109,7 @@ fn a_segment_that_another_user_may_write_to_is_refused_unless_asked_for() {
         ] {
             toy::check_filled(&segment);
             assert!(!segment.is_private());
-            assert_eq!(segment.participants().unwrap().len(), 2);
+            assert_eq!(segment.participants().unwrap().len(), 3);
         }
     });
     let scratch = Scratch::new();

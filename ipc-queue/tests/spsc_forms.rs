@@ -205,7 +205,7 @@ aligned!(Aligned128, 128, 384);
 #[test]
 fn messages_of_every_size_and_alignment_arrive_whole() {
     carries(|i| i);
-    carries(|i| [i, i + 1 - i, 7]);
+    carries(|i| [i, !i, 7]);
     carries(|i| u16::from(i) * 257);
     carries(|i| [i; 5]);
     carries(|i| [i; 7]);

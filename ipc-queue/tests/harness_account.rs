@@ -1,0 +1,259 @@
+//! Every message is accounted for, whatever its size and however small the ring; parameters go in,
+//! results come out, progress is shown.
+
+mod harness_common;
+
+use harness_common::promptly;
+use ipc_core::Payload;
+use ipc_queue::harness::{Harness, HarnessError, Params, Progress, Report, test_name};
+use std::time::Duration;
+
+/// A value that differs in every byte from that of the next number.
+fn message<T: Payload>(number: u64) -> T {
+    let mut message: T = bytemuck::Zeroable::zeroed();
+    let bytes: Vec<u8> = (0..size_of::<T>() as u64)
+        .map(|i| number.wrapping_mul(31).wrapping_add(i) as u8)
+        .collect();
+    // Through a copy, as `T` need not let its bytes be borrowed mutably.
+    if !bytes.is_empty() {
+        message = bytemuck::pod_read_unaligned(&bytes);
+    }
+    message
+}
+
+/// Sends `count` messages, checks contents and order, and gives the report.
+fn exchange<T: Payload>(test: &str, capacity: usize, count: u64) -> Result<Report, HarnessError> {
+    let run = Harness::<T>::new(format!("exchange {}", std::any::type_name::<T>()))
+        .under_test(test)
+        .capacity(capacity)
+        .params(count.to_ne_bytes())
+        .producer(|source| {
+            let count = u64::from_ne_bytes(source.params()[..].try_into()?);
+            for number in 0..count {
+                source.send(message(number))?;
+            }
+            Ok(())
+        })
+        .consumer(|sink| {
+            let mut number = 0;
+            while let Some(got) = sink.receive()? {
+                let sent: T = message(number);
+                assert!(
+                    bytemuck::bytes_of(&got) == bytemuck::bytes_of(&sent),
+                    "message {number} came with other contents, or in another order"
+                );
+                number += 1;
+            }
+            // The end is no accident: it is there the next time too.
+            assert!(sink.receive()?.is_none());
+            sink.set_result(&number.to_ne_bytes())?;
+            Ok(())
+        });
+    run.run()
+}
+
+fn assert_exact(report: &Report, count: u64) {
+    assert_eq!(report.messages.to_string(), format!(
+        "sent {count}, received {count}, lost 0, doubled 0, torn 0"
+    ));
+    assert!(report.messages.is_exact());
+    assert_eq!(report.consumers[0].result, count.to_ne_bytes());
+    assert!(report.workers().all(|worker| worker.is_success()));
+    assert_eq!((report.producers.len(), report.consumers.len()), (1, 1));
+}
+
+#[test]
+fn a_million_small_messages() {
+    let count = 1_000_000;
+    let report = exchange::<u64>(test_name!(), 4096, count).unwrap();
+    assert_exact(&report, count);
+    assert_eq!(report.producers[0].name, "producer-0");
+    assert_eq!(report.consumers[0].name, "consumer-0");
+    assert_ne!(report.producers[0].pid, report.consumers[0].pid);
+    assert!(report.workers().all(|worker| worker.pid != std::process::id()));
+    assert!(report.elapsed > Duration::ZERO);
+}
+
+#[test]
+fn messages_of_64_kib() {
+    let count = 300;
+    assert_exact(&exchange::<[u8; 65536]>(test_name!(), 8, count).unwrap(), count);
+}
+
+#[test]
+fn a_ring_for_a_single_message() {
+    let count = 5_000;
+    assert_exact(&exchange::<u64>(test_name!(), 1, count).unwrap(), count);
+}
+
+#[test]
+fn a_ring_that_never_fills() {
+    let count = 1_000;
+    assert_exact(&exchange::<u32>(test_name!(), 1 << 18, count).unwrap(), count);
+}
+
+#[test]
+fn no_message_at_all() {
+    assert_exact(&exchange::<u64>(test_name!(), 16, 0).unwrap(), 0);
+}
+
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Aligned([u64; 8]);
+
+/// One test for each, as a worker runs the first harness that it meets.
+macro_rules! odd_sizes {
+    ($($name:ident: $type:ty,)*) => {$(
+        #[test]
+        fn $name() {
+            let count = 3_000;
+            assert_exact(&exchange::<$type>(test_name!(), 7, count).unwrap(), count);
+        }
+    )*};
+}
+
+odd_sizes! {
+    of_no_bytes: [u8; 0],
+    of_1_byte: u8,
+    of_3_bytes: [u8; 3],
+    of_7_bytes: [u8; 7],
+    of_13_bytes: [u8; 13],
+    of_18_bytes: [u16; 9],
+    of_257_bytes: [u8; 257],
+    aligned_to_a_line: Aligned,
+}
+
+#[test]
+fn parameters_and_results_of_100_mib() {
+    const SIZE: usize = 100 << 20;
+    let sum = |bytes: &[u8]| xxhash_rust::xxh3::xxh3_64(bytes).to_ne_bytes();
+    let params = Params::from_writer("huge", |file| file.set_len(SIZE as u64)).unwrap();
+    let report = Harness::<u8>::new("huge")
+        .under_test(test_name!())
+        .params(&params)
+        .producer(|source| {
+            let params = source.params();
+            source.set_result(&sum(&params))?;
+            Ok(())
+        })
+        .consumer(|sink| {
+            while sink.receive()?.is_some() {}
+            let params = sink.params();
+            // The first is replaced.
+            sink.set_result(b"first")?;
+            sink.set_result(&params)?;
+            Ok(())
+        })
+        .run()
+        .unwrap();
+    assert_eq!(report.producers[0].result, sum(&params));
+    assert!(report.consumers[0].result == params[..]);
+}
+
+#[test]
+fn parameters_are_the_parents_not_the_workers() {
+    let mine = std::process::id();
+    let report = Harness::<u8>::new("whose")
+        .under_test(test_name!())
+        // Differs in each process.
+        .params(mine.to_string())
+        .producer(|source| {
+            assert_ne!(source.params()[..], *std::process::id().to_string().as_bytes());
+            assert_eq!(source.name(), "producer-0");
+            let params = source.params();
+            Ok(source.set_result(&params)?)
+        })
+        .consumer(|sink| {
+            assert_eq!(sink.name(), "consumer-0");
+            while sink.receive()?.is_some() {}
+            let params = sink.params();
+            Ok(sink.set_result(&params)?)
+        })
+        .run()
+        .unwrap();
+    for worker in report.workers() {
+        assert_eq!(worker.result, mine.to_string().as_bytes());
+    }
+}
+
+#[test]
+fn without_parameters_they_are_empty() {
+    Harness::<u8>::new("none")
+        .under_test(test_name!())
+        .producer(|source| match source.params().len() {
+            0 => Ok(()),
+            len => Err(format!("{len} bytes").into()),
+        })
+        .consumer(|sink| {
+            while sink.receive()?.is_some() {}
+            match sink.params().len() {
+                0 => Ok(()),
+                len => Err(format!("{len} bytes").into()),
+            }
+        })
+        .run()
+        .unwrap();
+}
+
+#[test]
+fn progress_only_grows_and_ends_at_the_totals() {
+    const COUNT: u64 = 40;
+    let mut seen: Vec<Progress> = Vec::new();
+    let report = Harness::<u64>::new("progress")
+        .under_test(test_name!())
+        .capacity(2)
+        .on_progress(|progress| seen.push(*progress))
+        .producer(|source| {
+            for number in 0..COUNT {
+                source.send(number)?;
+            }
+            Ok(())
+        })
+        .consumer(|sink| {
+            while sink.receive()?.is_some() {
+                // A run of four ticks at least.
+                std::thread::sleep(Duration::from_millis(11));
+            }
+            Ok(())
+        })
+        .run()
+        .unwrap();
+    let between = seen.iter().filter(|p| 0 < p.received && p.received < COUNT);
+    assert!(between.count() >= 2, "{seen:?}");
+    assert!(seen.len() < 30, "far more than ten a second: {seen:?}");
+    for pair in seen.windows(2) {
+        assert!(pair[0].sent <= pair[1].sent, "{pair:?}");
+        assert!(pair[0].received <= pair[1].received, "{pair:?}");
+        assert!(pair[0].elapsed <= pair[1].elapsed, "{pair:?}");
+    }
+    let last = seen.last().unwrap();
+    assert_eq!((last.sent, last.received), (COUNT, COUNT));
+    assert_eq!(report.messages.sent, COUNT);
+}
+
+/// The ring may be full or empty, but nobody has received what was not sent; whoever shows the
+/// difference must not see it wrap.
+#[test]
+fn progress_never_shows_more_received_than_sent() {
+    let mut looks = 0;
+    let run = Harness::<u64>::new("differences")
+        .under_test(test_name!())
+        .capacity(1)
+        .on_progress(|progress| {
+            looks += 1;
+            assert!(progress.received <= progress.sent, "{progress:?}");
+        })
+        .producer(|source| {
+            let since = std::time::Instant::now();
+            while since.elapsed() < Duration::from_millis(1500) {
+                source.send(1)?;
+            }
+            Ok(())
+        })
+        .consumer(|sink| {
+            while sink.receive()?.is_some() {}
+            Ok(())
+        });
+    promptly(harness_common::PATIENCE, || run.run()).unwrap();
+    assert!(looks >= 10);
+}
