@@ -31,3 +31,8 @@ mod words;
 pub use blocks::{BLOCK_TEXT_LEN, BlockError, Blocks, TextBlock, blocks};
 pub use corpus::{Corpus, CorpusError, Summary};
 pub use words::{WordCounter, WordCounts, WordCountsError};
+
+/// README's programs, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -35,18 +35,20 @@ const YIELDS: u32 = 8;
 ///
 /// | value | meaning | who leaves it |
 /// |---|---|---|
-/// | 0 | nobody waits | a waiter, before it sleeps (to 1) |
-/// | 1 | somebody may be asleep | whoever publishes something (to 0, then it wakes all) |
+/// | even | nobody waits | a waiter, before it sleeps (to the odd number above) |
+/// | odd | somebody may be asleep | whoever publishes something (to the even number above, then it wakes all) |
 ///
-/// A waiter that was killed leaves a 1 behind, which costs the next publisher one wake too many,
-/// once.
+/// The number grows so that of several waiters, one that was overtaken by a wake does not fall
+/// asleep on the mark of the next. A waiter that was killed leaves its mark behind, which costs the
+/// next publisher one wake too many, once.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Bell {
     word: AtomicU32,
+    #[cfg(loom)]
+    asleep: model::Futex,
 }
 
-const QUIET: u32 = 0;
 const AWAITED: u32 = 1;
 
 // SAFETY: `repr(C)`, one atomic. (Under loom nothing is ever mapped.)
@@ -56,7 +58,9 @@ impl Bell {
     /// A bell that nobody waits for. (A zeroed one is the same.)
     pub fn new() -> Self {
         Self {
-            word: AtomicU32::new(QUIET),
+            word: AtomicU32::new(0),
+            #[cfg(loom)]
+            asleep: model::Futex::default(),
         }
     }
 
@@ -66,26 +70,37 @@ impl Bell {
     pub fn ring(&self, fences: Fences) {
         // Between the caller's publishing store and this load; pairs with `announce`.
         fences.light();
-        if self.word.load(Ordering::Relaxed) != QUIET {
-            self.wake();
+        let seen = self.word.load(Ordering::Relaxed);
+        if seen & AWAITED != 0 {
+            self.wake(seen);
         }
     }
 
     #[cold]
-    fn wake(&self) {
+    fn wake(&self, seen: u32) {
         // Relaxed: the sleepers look for what was published through its own orderings; the futex
-        // call orders the value of the word against their sleep.
-        self.word.store(QUIET, Ordering::Relaxed);
+        // call orders the value of the word against their sleep. A failure means that another
+        // publisher was faster; it may have been killed before its wake, so ours is not left out.
+        let _ = self.word.compare_exchange(
+            seen,
+            seen.wrapping_add(1),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
         #[cfg(not(loom))]
         futex::wake_all(&self.word);
+        #[cfg(loom)]
+        self.asleep.wake_all();
     }
 
-    /// Says that the caller is about to sleep. Look for the awaited once more after this.
-    fn announce(&self, fences: Fences) {
-        self.word.store(AWAITED, Ordering::Relaxed);
+    /// Says that the caller is about to sleep, and returns the value to sleep on. Look for the
+    /// awaited once more after this.
+    fn announce(&self, fences: Fences) -> u32 {
+        let marked = self.word.fetch_or(AWAITED, Ordering::Relaxed) | AWAITED;
         // Between this store and the caller's next look; pairs with `ring`. If the barrier has
         // become impossible, a wake can be missed, and the slice ends the sleep.
         let _ = fences.heavy();
+        marked
     }
 
     /// Waits until `ready` returns something or the deadline passes (`Ok(None)`).
@@ -114,16 +129,14 @@ impl Bell {
         }
         let mut next_slice = Deadline::after(SLICE);
         loop {
-            // Anew each time: of several waiters, one may have been passed over by a ring that
-            // found it between two sleeps.
-            self.announce(fences);
+            let marked = self.announce(fences);
             if let Some(found) = ready() {
                 return Ok(Some(found));
             }
             if deadline.has_passed() {
                 return Ok(None);
             }
-            self.sleep(deadline.sooner(next_slice));
+            self.sleep(marked, deadline.sooner(next_slice));
             // By the clock, not by how the sleep ended: rings for others and signals may end all
             // sleeps early.
             if next_slice.has_passed() {
@@ -134,15 +147,40 @@ impl Bell {
     }
 
     #[cfg(not(loom))]
-    fn sleep(&self, until: Deadline) {
-        futex::wait(&self.word, AWAITED, until);
+    fn sleep(&self, marked: u32, until: Deadline) {
+        futex::wait(&self.word, marked, until);
     }
 
-    /// loom knows no futex: a sleeper spins while the word is set.
     #[cfg(loom)]
-    fn sleep(&self, _until: Deadline) {
-        while self.word.load(Ordering::Relaxed) == AWAITED {
-            loom::thread::yield_now();
+    fn sleep(&self, marked: u32, _until: Deadline) {
+        self.asleep.wait(&self.word, marked);
+    }
+}
+
+/// What the kernel does, for loom: looking at the word and falling asleep are one step for wakers.
+/// No time passes here, so a lost wake is a deadlock, which loom reports.
+#[cfg(loom)]
+mod model {
+    use super::{AtomicU32, Ordering};
+    use loom::sync::{Condvar, Mutex};
+
+    #[derive(Debug, Default)]
+    pub(super) struct Futex {
+        bucket: Mutex<()>,
+        sleepers: Condvar,
+    }
+
+    impl Futex {
+        pub(super) fn wait(&self, word: &AtomicU32, expected: u32) {
+            let bucket = self.bucket.lock().unwrap();
+            if word.load(Ordering::Relaxed) == expected {
+                drop(self.sleepers.wait(bucket).unwrap());
+            }
+        }
+
+        pub(super) fn wake_all(&self) {
+            drop(self.bucket.lock().unwrap());
+            self.sleepers.notify_all();
         }
     }
 }

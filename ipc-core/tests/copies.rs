@@ -103,7 +103,11 @@ fn a_racing_writer_leaves_mixtures_and_never_tears_a_word() {
     for _ in 0..25 {
         for_all_payloads!(Read(&segment));
     }
-    assert!(writer.process.is_alive(), "{}", writer.process.join().unwrap());
+    assert!(
+        writer.process.is_alive(),
+        "{}",
+        writer.process.join().unwrap()
+    );
     // Killed in the middle of a copy or not: what is left is a mixture too.
     writer.kill();
     for_all_payloads!(Read(&segment));

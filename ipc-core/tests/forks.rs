@@ -187,13 +187,8 @@ fn children_forked_while_a_thread_attaches_do_not_keep_the_dead_parent_alive() {
     assert_eq!(alive(&segment), 1, "{:?}", segment.participants());
     segment.recover().unwrap();
     assert_eq!(segment.participants().unwrap().len(), 1);
-    hang_up_and_wait(peer);
-}
-
-/// The children sleep on our end of the line, which is half closed here; each has the other end.
-fn hang_up_and_wait(peer: Peer) {
-    // SAFETY: shuts one direction of a socket of ours.
-    unsafe { libc::shutdown(peer.line.number(), libc::SHUT_WR) };
+    peer.line.hang_up();
+    // Until all children are gone.
     peer.line.hear_the_end();
 }
 

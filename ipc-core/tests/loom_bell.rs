@@ -4,7 +4,7 @@
 //! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p ipc-core --test loom_bell --release
 //! ```
 //!
-//! A lost wake leaves a sleeper that nobody ends: loom reports a model with too many branches.
+//! Sleeps have no time-out here, so a lost wake is a deadlock, which loom reports.
 //! Values are published and looked for with relaxed orderings, so that the bell's own fences are
 //! all that orders them.
 
@@ -15,13 +15,19 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use loom::thread;
 
-#[derive(Default)]
 struct Post {
     bell: Bell,
     value: AtomicU32,
 }
 
 impl Post {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            bell: Bell::new(),
+            value: AtomicU32::new(0),
+        })
+    }
+
     fn publish(&self) {
         self.value.fetch_add(1, Relaxed);
         self.bell.ring(Fences::Symmetric);
@@ -50,7 +56,7 @@ fn publisher(post: &Arc<Post>) -> thread::JoinHandle<()> {
 #[test]
 fn one_waiter_and_one_publisher() {
     loom::model(|| {
-        let post = Arc::new(Post::default());
+        let post = Post::new();
         let other = post.clone();
         let publisher = thread::spawn(move || other.publish_by_store(1));
         post.wait_for(1);
@@ -61,17 +67,19 @@ fn one_waiter_and_one_publisher() {
 #[test]
 fn one_waiter_and_two_publishers() {
     loom::model(|| {
-        let post = Arc::new(Post::default());
+        let post = Post::new();
         let publishers = [publisher(&post), publisher(&post)];
         post.wait_for(2);
-        publishers.map(|it| it.join().unwrap());
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
     });
 }
 
 #[test]
 fn two_waiters_and_one_publisher() {
     loom::model(|| {
-        let post = Arc::new(Post::default());
+        let post = Post::new();
         let other = post.clone();
         let waiter = thread::spawn(move || other.wait_for(1));
         let publisher = publisher(&post);
@@ -84,7 +92,7 @@ fn two_waiters_and_one_publisher() {
 #[test]
 fn two_waiters_for_different_values() {
     loom::model(|| {
-        let post = Arc::new(Post::default());
+        let post = Post::new();
         let other = post.clone();
         let waiter = thread::spawn(move || other.wait_for(2));
         let other = post.clone();
@@ -101,8 +109,8 @@ fn two_waiters_for_different_values() {
 #[test]
 fn each_waits_for_the_other_in_turn() {
     loom::model(|| {
-        let there = Arc::new(Post::default());
-        let back = Arc::new(Post::default());
+        let there = Post::new();
+        let back = Post::new();
         let (question, answer) = (there.clone(), back.clone());
         let answerer = thread::spawn(move || {
             question.wait_for(1);

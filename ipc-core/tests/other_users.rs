@@ -103,11 +103,11 @@ fn a_segment_that_another_user_may_write_to_is_refused_unless_asked_for() {
             assert!(error.to_string().contains("allow_other_owner"), "{error}");
         }
         assert_eq!(descriptors(), before);
-        for segment in [
+        for segment in &[
             Segment::options().allow_other_owner(true).open(&path).unwrap(),
             Segment::options().allow_other_owner(true).open(descriptor()).unwrap(),
         ] {
-            toy::check_filled(&segment);
+            toy::check_filled(segment);
             assert!(!segment.is_private());
             assert_eq!(segment.participants().unwrap().len(), 3);
         }

@@ -46,7 +46,7 @@ fn attached_to_post(worker: &mut Worker) -> (Segment, Line, SharedRef<Post>) {
     (segment, line, post)
 }
 
-/// The word of the first bell: 1 while somebody waits there.
+/// The word of the first bell: odd while somebody waits there.
 fn bell_word(segment: &Segment) -> SharedRef<AtomicU32> {
     words::open_bytes(segment, "post")
         .structure(BELL_AT)
@@ -57,7 +57,7 @@ fn bell_word(segment: &Segment) -> SharedRef<AtomicU32> {
 fn until_awaited(segment: &Segment) {
     let word = bell_word(segment);
     let start = Instant::now();
-    while word.load(Ordering::SeqCst) != 1 {
+    while word.load(Ordering::SeqCst) % 2 == 0 {
         assert!(start.elapsed() < LONG, "nobody waits");
         std::thread::yield_now();
     }
@@ -175,27 +175,41 @@ fn a_deadline_is_neither_early_nor_forgotten() {
 
 #[test]
 fn a_wait_without_end_or_with_a_distant_one_ends_with_the_wake() {
-    run_if_worker(test_name!(), &[("publish", &|worker| {
-        let (segment, line, post) = attached_to_post(worker);
-        let fences = segment.attachment().fences();
-        for value in 1.. {
-            if line.hear() == b'.' {
-                return Ok(());
+    run_if_worker(
+        test_name!(),
+        &[("publish", &|worker| {
+            let (segment, line, post) = attached_to_post(worker);
+            let fences = segment.attachment().fences();
+            for value in 1.. {
+                if line.hear() == b'.' {
+                    return Ok(());
+                }
+                until_awaited(&segment);
+                post.question.store(value, Ordering::Release);
+                post.there.ring(fences);
             }
-            until_awaited(&segment);
-            post.question.store(value, Ordering::Release);
-            post.there.ring(fences);
-        }
-        Ok(())
-    })]);
+            Ok(())
+        })],
+    );
     let (segment, post) = post();
     let fences = segment.attachment().fences();
     let mut peer = Peer::start(test_name!(), "publish", &segment);
-    let ends = [Duration::MAX, LONG, Duration::from_secs(u64::from(u32::MAX))];
+    let ends = [
+        Duration::MAX,
+        LONG,
+        Duration::from_secs(u64::from(u32::MAX)),
+    ];
     for (value, length) in (1..).zip(ends) {
         peer.line.say(b'p');
         let deadline = Deadline::after(length);
-        let found = wait_for(&post.there, &post.question, value, Wait::Park, fences, deadline);
+        let found = wait_for(
+            &post.there,
+            &post.question,
+            value,
+            Wait::Park,
+            fences,
+            deadline,
+        );
         assert!(found.is_some());
     }
     peer.line.say(b'.');
@@ -215,57 +229,82 @@ fn storm_of_signals() {
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = count_signal as extern "C" fn(libc::c_int) as usize;
-        assert_eq!(libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()), 0);
+        assert_eq!(
+            libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()),
+            0
+        );
 
         let mut event: libc::sigevent = std::mem::zeroed();
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = libc::SIGALRM;
         event.sigev_notify_thread_id = libc::gettid();
         let mut timer = std::mem::zeroed();
-        assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer), 0);
-        let interval = libc::timespec { tv_sec: 0, tv_nsec: 500_000 };
-        let spec = libc::itimerspec { it_interval: interval, it_value: interval };
-        assert_eq!(libc::timer_settime(timer, 0, &spec, std::ptr::null_mut()), 0);
+        assert_eq!(
+            libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer),
+            0
+        );
+        let interval = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 500_000,
+        };
+        let spec = libc::itimerspec {
+            it_interval: interval,
+            it_value: interval,
+        };
+        assert_eq!(
+            libc::timer_settime(timer, 0, &spec, std::ptr::null_mut()),
+            0
+        );
     }
 }
 
 #[test]
 fn a_storm_of_signals_neither_ends_nor_prolongs_a_wait_nor_hides_the_dead() {
     // In a process of its own, which the signals end with.
-    run_if_worker(test_name!(), &[("storm", &|worker| {
-        let (segment, line, post) = attached_to_post(worker);
-        let fences = segment.attachment().fences();
-        storm_of_signals();
-        for policy in [Wait::Park, Wait::Adaptive] {
-            let length = Duration::from_millis(150);
-            let start = Instant::now();
-            let slices = Cell::new(0u32);
-            let before = SIGNALS.load(Ordering::Relaxed);
-            let found = post.there.wait(
-                policy,
-                fences,
-                Deadline::after(length),
-                || None::<()>,
-                || {
-                    slices.set(slices.get() + 1);
-                    Ok::<(), Infallible>(())
-                },
-            );
-            assert_eq!(found.unwrap(), None);
-            assert!(start.elapsed() >= length);
-            let signals = SIGNALS.load(Ordering::Relaxed) - before;
-            assert!(signals >= 20, "{signals} signals are no storm");
-            assert!(slices.get() >= 3, "the dead were looked for {} times", slices.get());
-        }
-        line.say(b'w');
-        let never = Deadline::NEVER;
-        assert!(wait_for(&post.there, &post.question, 1, Wait::Park, fences, never).is_some());
-        Ok(())
-    })]);
+    run_if_worker(
+        test_name!(),
+        &[("storm", &|worker| {
+            let (segment, line, post) = attached_to_post(worker);
+            let fences = segment.attachment().fences();
+            storm_of_signals();
+            for policy in [Wait::Park, Wait::Adaptive] {
+                let length = Duration::from_millis(150);
+                let start = Instant::now();
+                let slices = Cell::new(0u32);
+                let before = SIGNALS.load(Ordering::Relaxed);
+                let found = post.there.wait(
+                    policy,
+                    fences,
+                    Deadline::after(length),
+                    || None::<()>,
+                    || {
+                        slices.set(slices.get() + 1);
+                        Ok::<(), Infallible>(())
+                    },
+                );
+                assert_eq!(found.unwrap(), None);
+                assert!(start.elapsed() >= length);
+                let signals = SIGNALS.load(Ordering::Relaxed) - before;
+                assert!(signals >= 20, "{signals} signals are no storm");
+                assert!(
+                    slices.get() >= 3,
+                    "the dead were looked for {} times",
+                    slices.get()
+                );
+            }
+            line.say(b'w');
+            let never = Deadline::NEVER;
+            assert!(wait_for(&post.there, &post.question, 1, Wait::Park, fences, never).is_some());
+            Ok(())
+        })],
+    );
     let (segment, post) = post();
     let mut peer = Peer::start(test_name!(), "storm", &segment);
     peer.line.expect(b'w');
-    assert!(peer.process.join_timeout(5 * SLICE).unwrap().is_none(), "still waiting");
+    assert!(
+        peer.process.join_timeout(5 * SLICE).unwrap().is_none(),
+        "still waiting"
+    );
     post.question.store(1, Ordering::Release);
     post.there.ring(segment.attachment().fences());
     peer.finish();
@@ -273,16 +312,19 @@ fn a_storm_of_signals_neither_ends_nor_prolongs_a_wait_nor_hides_the_dead() {
 
 #[test]
 fn a_value_whose_publisher_died_before_the_wake_is_found_and_the_death_too() {
-    run_if_worker(test_name!(), &[("publish and die", &|worker| {
-        let (segment, line, post) = attached_to_post(worker);
-        line.say(b'a');
-        line.expect(b'p');
-        until_awaited(&segment);
-        post.question.store(1, Ordering::Release);
-        // SAFETY: ends this process, between its publication and the wake that it owes.
-        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
-        unreachable!()
-    })]);
+    run_if_worker(
+        test_name!(),
+        &[("publish and die", &|worker| {
+            let (segment, line, post) = attached_to_post(worker);
+            line.say(b'a');
+            line.expect(b'p');
+            until_awaited(&segment);
+            post.question.store(1, Ordering::Release);
+            // SAFETY: ends this process, between its publication and the wake that it owes.
+            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            unreachable!()
+        })],
+    );
     for policy in POLICIES {
         let (segment, post) = post();
         let fences = segment.attachment().fences();
@@ -316,24 +358,35 @@ fn a_value_whose_publisher_died_before_the_wake_is_found_and_the_death_too() {
 
 #[test]
 fn a_killed_waiter_costs_one_wake_and_no_more() {
-    run_if_worker(test_name!(), &[("wait", &|worker| {
-        let (segment, _line, post) = attached_to_post(worker);
-        let fences = segment.attachment().fences();
-        wait_for(&post.there, &post.question, 1, Wait::Park, fences, Deadline::NEVER);
-        Err("nothing was published".into())
-    })]);
+    run_if_worker(
+        test_name!(),
+        &[("wait", &|worker| {
+            let (segment, _line, post) = attached_to_post(worker);
+            let fences = segment.attachment().fences();
+            wait_for(
+                &post.there,
+                &post.question,
+                1,
+                Wait::Park,
+                fences,
+                Deadline::NEVER,
+            );
+            Err("nothing was published".into())
+        })],
+    );
     let (segment, post) = post();
     let fences = segment.attachment().fences();
     let mut peer = Peer::start(test_name!(), "wait", &segment);
     until_awaited(&segment);
     peer.kill();
     let word = bell_word(&segment);
-    assert_eq!(word.load(Ordering::SeqCst), 1, "what it left behind");
+    let left_behind = word.load(Ordering::SeqCst);
+    assert_eq!(left_behind % 2, 1);
     post.there.ring(fences);
-    assert_eq!(word.load(Ordering::SeqCst), 0, "one wake, and it is gone");
-    let mark = 0;
+    let quiet = word.load(Ordering::SeqCst);
+    assert_eq!(quiet % 2, 0, "one wake, and the mark is gone");
     post.there.ring(fences);
-    assert_eq!(word.load(Ordering::SeqCst), mark);
+    assert_eq!(word.load(Ordering::SeqCst), quiet);
     assert_eq!(futex::wake_all(&word), 0, "nobody sleeps here");
 }
 
@@ -354,15 +407,19 @@ fn an_error_of_the_slice_ends_the_wait() {
 
 #[test]
 fn sleepers_of_all_processes_are_woken_and_as_many_as_asked() {
-    run_if_worker(test_name!(), &[("sleep", &|worker| {
-        let (segment, line) = attached(worker);
-        let word: SharedRef<AtomicU32> = words::open_bytes(&segment, "post").structure(BELL_AT)?;
-        line.say(b's');
-        while word.load(Ordering::SeqCst) == 0 {
-            assert_eq!(futex::wait(&word, 0, Deadline::NEVER), Woken::LookAgain);
-        }
-        Ok(())
-    })]);
+    run_if_worker(
+        test_name!(),
+        &[("sleep", &|worker| {
+            let (segment, line) = attached(worker);
+            let word: SharedRef<AtomicU32> =
+                words::open_bytes(&segment, "post").structure(BELL_AT)?;
+            line.say(b's');
+            while word.load(Ordering::SeqCst) == 0 {
+                assert_eq!(futex::wait(&word, 0, Deadline::NEVER), Woken::LookAgain);
+            }
+            Ok(())
+        })],
+    );
     let (segment, _post) = post();
     let word = bell_word(&segment);
     let mut peers: Vec<_> = (0..3)

@@ -251,7 +251,7 @@ fn the_end_comes_after_the_last_message_and_stays() {
 
 #[test]
 fn the_end_is_never_seen_before_the_message_in_front_of_it() {
-    for round in 0..2000 {
+    for round in 0..400 {
         let ring = unnamed::<u64>(2);
         let (mut tx, mut rx) = both(&ring);
         std::thread::scope(|scope| {

@@ -65,6 +65,11 @@ impl Line {
         u64::from_ne_bytes(word)
     }
 
+    /// Lets the other end hear the end, whoever has copies of this one.
+    pub fn hang_up(&self) {
+        self.0.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     /// Waits until no process has the other end any more.
     pub fn hear_the_end(&self) {
         let mut byte = [0];

@@ -15,7 +15,12 @@ pub fn refuse(call: libc::c_long, argument: u32, when: When, error: libc::c_int)
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
     let jump = |how: u32| libc::BPF_JMP | how | libc::BPF_K;
-    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
     let low = if cfg!(target_endian = "little") { 0 } else { 4 };
     let mut program = vec![
         step(LOAD, 0, 0, 0),
@@ -24,7 +29,12 @@ pub fn refuse(call: libc::c_long, argument: u32, when: When, error: libc::c_int)
     ];
     match when {
         When::Bits(bits) => {
-            program.push(step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, bits));
+            program.push(step(
+                libc::BPF_ALU | libc::BPF_AND | libc::BPF_K,
+                0,
+                0,
+                bits,
+            ));
             program.push(step(jump(libc::BPF_JEQ), 0, 1, bits));
             program[1].jf = 4;
         }
