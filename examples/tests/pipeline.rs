@@ -168,7 +168,7 @@ fn a_directory_without_permission_is_named() {
     let place = Place::new();
     let locked = place.input().join("locked");
     fs::create_dir(&locked).unwrap();
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = place.pipeline();
     if nix::unistd::geteuid().is_root() {

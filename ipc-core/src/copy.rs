@@ -2,7 +2,7 @@
 //!
 //! A plain read of memory that somebody else writes is undefined behaviour. Up to 64 bytes are
 //! moved as relaxed atomic words (measured equal to plain moves for a word or two), more by
-//! assembly that the compiler cannot look into.
+//! machine code that the compiler cannot look into.
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -107,21 +107,30 @@ unsafe fn step_from_shared(to: *mut u8, from: *const u8, rest: usize) -> usize {
     }
 }
 
+/// The C library's copy, which is tuned for the processor at hand, through a pointer that the
+/// compiler knows nothing about: it can neither look into the call nor take it for a copy of its
+/// own, which would be a plain access. (Measured beside it for slices of 2 KiB between two cores:
+/// `rep movsb` and a loop over SSE registers have 0.7 to 0.9 of its rate.)
+///
 /// # Safety
 /// Both ranges are valid for `len` bytes and do not overlap.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 unsafe fn opaque_copy(to: *mut u8, from: *const u8, len: usize) {
-    // SAFETY: `rep movsb` reads and writes exactly the two ranges; the direction flag is clear by
-    // the ABI. The compiler sees neither range as accessed by Rust code.
+    use libc::{c_void, size_t};
+
+    let mut copy: unsafe extern "C" fn(*mut c_void, *const c_void, size_t) -> *mut c_void =
+        libc::memcpy;
+    // SAFETY: the assembly has no instruction, so that the pointer remains the one to `memcpy`,
+    // whose only demand is that of this function. It is machine code to the compiler, which sees
+    // neither range as accessed by Rust code.
     unsafe {
         std::arch::asm!(
-            "rep movsb",
-            inout("rcx") len => _,
-            inout("rdi") to => _,
-            inout("rsi") from => _,
-            options(nostack, preserves_flags)
+            "/* {0} */",
+            inout(reg) copy,
+            options(pure, readonly, nostack, preserves_flags)
         );
+        copy(to.cast(), from.cast(), len);
     }
 }
 

@@ -1,10 +1,10 @@
-//! The directory of named objects, without a lock: whoever is killed or stopped while creating an
-//! object holds up nobody.
+//! The directory of named objects, without a lock: whoever is killed while creating an object holds
+//! up nobody, and whoever is stopped only those who create the same one, for a second.
 //!
 //! | entry's state | meaning | who leaves it, and how |
 //! |---|---|---|
 //! | `FREE` | no object; may keep room (`offset`, `space`) from an abandoned creation | a creator, by CAS to `CLAIMED(ticket)` |
-//! | `CLAIMED(t)` | being filled in by participant `t`; nobody else reads it | anybody, to `READY`, once the commit word names it; `t` itself or the sweep of `t` to `FREE`, if it does not |
+//! | `CLAIMED(t)` | being filled in by participant `t`; nobody else reads it, but for its name as a hint (see [`crate::claim`]) | anybody, to `READY`, once the commit word names it; `t` itself or the sweep of `t` to `FREE`, if it does not |
 //! | `READY` | an object, for ever | nobody |
 //!
 //! Two words of the segment make the steps that concern several entries:
@@ -17,34 +17,39 @@
 //!   Turning the entry `READY` is everybody's duty before the next commit or look-up.
 
 use crate::attachment::Attachment;
+use crate::claim::{Claim, Room};
 use crate::error::{Error, Result};
 use crate::header::GRAIN;
 use crate::object::{ObjectInfo, ObjectSpec, TypeTag};
 use crate::shared::SharedLayout;
 use crate::text;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const FREE: u64 = 0;
-const CLAIMED: u64 = 1;
+pub(crate) const FREE: u64 = 0;
+pub(crate) const CLAIMED: u64 = 1;
 const READY: u64 = 2;
-const STATE_BITS: u32 = 2;
+pub(crate) const STATE_BITS: u32 = 2;
+pub(crate) const STATE_MASK: u64 = (1 << STATE_BITS) - 1;
 
-/// The longest name of an object, in bytes.
+/// The longest name of an object, and of its elements' type, in bytes.
 const LONGEST_NAME: usize = 63;
+/// The longest name of a kind, in bytes.
+const LONGEST_KIND: usize = 23;
 
 #[repr(C)]
-struct Entry {
-    state: AtomicU64,
+pub(crate) struct Entry {
+    pub(crate) state: AtomicU64,
     /// Where its room begins; zero while it has none.
-    offset: AtomicU64,
+    pub(crate) offset: AtomicU64,
     /// How much room it has, in bytes, a multiple of the grain.
-    space: AtomicU64,
+    pub(crate) space: AtomicU64,
     len: AtomicU64,
     element_size: AtomicU64,
     element_align: AtomicU64,
     config: [AtomicU64; 4],
     kind: [AtomicU64; 3],
-    name: [AtomicU64; 8],
+    pub(crate) name: [AtomicU64; 8],
     element: [AtomicU64; 8],
     /// Of all the above but the state.
     checksum: AtomicU64,
@@ -60,50 +65,41 @@ unsafe impl SharedLayout for Entry {}
 
 /// The `alloc` and `commit` words: 48 bits of value above an entry's index plus one (zero: none).
 #[derive(Clone, Copy)]
-struct Tagged {
-    value: u64,
+pub(crate) struct Tagged {
+    pub(crate) value: u64,
     entry: Option<u32>,
 }
 
 impl Tagged {
-    fn from_word(word: u64) -> Self {
+    pub(crate) fn from_word(word: u64) -> Self {
         Self {
             value: word >> 16,
             entry: ((word & 0xFFFF) as u32).checked_sub(1),
         }
     }
 
-    fn word(value: u64, entry: u32) -> u64 {
+    pub(crate) fn word(value: u64, entry: u32) -> u64 {
         value << 16 | u64::from(entry + 1)
     }
 }
 
-/// What a claimed entry's memory held before.
-#[derive(Clone, Copy)]
-enum Room {
-    /// Nothing: it is zero as the segment was created.
-    Fresh,
-    /// Whatever an abandoned creation left.
-    Used,
-}
-
 /// The directory as one attachment sees it.
 pub(crate) struct Directory<'a> {
-    attachment: &'a Attachment,
+    pub(crate) attachment: &'a Arc<Attachment>,
 }
 
 impl<'a> Directory<'a> {
-    pub(crate) fn of(attachment: &'a Attachment) -> Self {
+    pub(crate) fn of(attachment: &'a Arc<Attachment>) -> Self {
         Self { attachment }
     }
 
-    fn entry(&self, index: u32) -> &'a Entry {
+    pub(crate) fn entry(&self, index: u32) -> &'a Entry {
         debug_assert!(index < self.count());
         self.attachment
             .fixed(self.attachment.layout().directory + u64::from(index) * 256)
     }
 
-    fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.attachment.header().objects
     }
 
@@ -118,7 +114,7 @@ impl<'a> Directory<'a> {
 
     /// Writes the offset of the piece taken last into its entry, if that is not done yet.
     /// Returns the word seen.
-    fn finish_alloc(&self) -> Result<u64> {
+    pub(crate) fn finish_alloc(&self) -> Result<u64> {
         // Acquire: pairs with the CAS in `allocate`, so that the entry's `space` is visible.
         let seen = self.attachment.vitals().alloc.load(Ordering::Acquire);
         let Tagged { value, entry } = Tagged::from_word(seen);
@@ -149,7 +145,7 @@ impl<'a> Directory<'a> {
         if let Some(index) = self.checked(Tagged::from_word(seen).entry)? {
             let state = &self.entry(index).state;
             let claimed = state.load(Ordering::Relaxed);
-            if claimed & ((1 << STATE_BITS) - 1) == CLAIMED {
+            if claimed & STATE_MASK == CLAIMED {
                 // Release: pairs with the Acquire of look-ups; passes on what we acquired above.
                 let _ = state.compare_exchange(claimed, READY, Ordering::AcqRel, Ordering::Relaxed);
             }
@@ -182,7 +178,7 @@ impl<'a> Directory<'a> {
         let entry = self.entry(index);
         // Acquire: pairs with the Release in `finish_commit`.
         let state = entry.state.load(Ordering::Acquire);
-        if state & ((1 << STATE_BITS) - 1) == 3 {
+        if state & STATE_MASK == 3 {
             return Err(self
                 .attachment
                 .corrupted("an object's state is none that exists"));
@@ -222,22 +218,19 @@ impl<'a> Directory<'a> {
         init: impl FnOnce(ObjectInfo) -> Result<()>,
     ) -> Result<ObjectInfo> {
         check_name(name)?;
-        if spec.len == 0 || spec.len > self.attachment.header().heap {
+        check_spec(spec)?;
+        if spec.len > self.attachment.header().heap {
             return Err(self.full(name, spec.len));
         }
-        self.refuse_existing(name)?;
-        let (index, room) = self.claim(name, spec.len.next_multiple_of(GRAIN))?;
-        let made = self
-            .fill(index, name, spec, room)
-            .and_then(|info| init(info.clone()).map(|()| info))
-            .and_then(|info| self.commit(index, name).map(|()| info));
-        if made.is_err() {
-            self.unclaim(index);
-        }
-        made
+        let claim = self.claim_patiently(name, spec.len.next_multiple_of(GRAIN))?;
+        let info = self.fill(&claim, name, spec)?;
+        init(info.clone())?;
+        self.attachment.check_fork()?;
+        self.commit(claim.index, name)?;
+        Ok(info)
     }
 
-    fn refuse_existing(&self, name: &str) -> Result<()> {
+    pub(crate) fn refuse_existing(&self, name: &str) -> Result<()> {
         match self.find(name)? {
             None => Ok(()),
             Some(_) => Err(Error::ObjectExists {
@@ -247,91 +240,9 @@ impl<'a> Directory<'a> {
         }
     }
 
-    fn claimed_by_me(&self) -> u64 {
-        self.attachment.ticket() << STATE_BITS | CLAIMED
-    }
-
-    /// Claims an entry and sees to it that it has room.
-    fn claim(&self, name: &str, space: u64) -> Result<(u32, Room)> {
-        // First the room that abandoned creations left.
-        for with_room in [true, false] {
-            for index in 0..self.count() {
-                let entry = self.entry(index);
-                let has_room = entry.offset.load(Ordering::Acquire) != 0;
-                if has_room != with_room
-                    || (has_room && entry.space.load(Ordering::Relaxed) < space)
-                    || entry
-                        .state
-                        // Acquire: pairs with the Release in `unclaim` and `sweep`.
-                        .compare_exchange(
-                            FREE,
-                            self.claimed_by_me(),
-                            Ordering::AcqRel,
-                            Ordering::Relaxed,
-                        )
-                        .is_err()
-                {
-                    continue;
-                }
-                // It is ours now; it may have got room between the look and the claim.
-                if entry.offset.load(Ordering::Acquire) != 0 {
-                    if entry.space.load(Ordering::Relaxed) >= space {
-                        return Ok((index, Room::Used));
-                    }
-                    self.unclaim(index);
-                } else {
-                    let allocated = self.allocate(index, name, space);
-                    if allocated.is_err() {
-                        self.unclaim(index);
-                    }
-                    return allocated.map(|()| (index, Room::Fresh));
-                }
-            }
-        }
-        Err(Error::ObjectsFull {
-            place: self.attachment.place().to_owned(),
-            limit: self.count(),
-        })
-    }
-
-    fn allocate(&self, index: u32, name: &str, space: u64) -> Result<()> {
-        self.entry(index).space.store(space, Ordering::Relaxed);
-        let heap = self.attachment.header().heap;
-        loop {
-            let seen = self.finish_alloc()?;
-            let used = Tagged::from_word(seen).value;
-            let end = used.saturating_mul(GRAIN).saturating_add(space);
-            if end > heap {
-                return Err(self.full(name, space));
-            }
-            let next = Tagged::word(end / GRAIN, index);
-            // Release: the entry's space is visible to whoever sees the word.
-            if self
-                .attachment
-                .vitals()
-                .alloc
-                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                return self.finish_alloc().map(drop);
-            }
-        }
-    }
-
-    fn full(&self, name: &str, asked: u64) -> Error {
-        let used = Tagged::from_word(self.attachment.vitals().alloc.load(Ordering::Relaxed)).value;
-        let heap = self.attachment.header().heap;
-        Error::SegmentFull {
-            place: self.attachment.place().to_owned(),
-            object: name.to_owned(),
-            asked,
-            free: heap.saturating_sub(used.saturating_mul(GRAIN)),
-        }
-    }
-
     /// Describes the object in its claimed entry and clears its memory.
-    fn fill(&self, index: u32, name: &str, spec: &ObjectSpec, room: Room) -> Result<ObjectInfo> {
-        let entry = self.entry(index);
+    fn fill(&self, claim: &Claim<'_>, name: &str, spec: &ObjectSpec) -> Result<ObjectInfo> {
+        let entry = self.entry(claim.index);
         let offset = entry.offset.load(Ordering::Acquire);
         let info = ObjectInfo {
             name: name.to_owned(),
@@ -350,7 +261,6 @@ impl<'a> Directory<'a> {
             .store(spec.element.align, Ordering::Relaxed);
         store_all(&entry.config, &spec.config);
         store_all(&entry.kind, &words(text::encode::<24>(spec.kind.name)));
-        store_all(&entry.name, &words(text::encode::<64>(name)));
         store_all(
             &entry.element,
             &words(text::encode::<64>(&spec.element.name)),
@@ -360,7 +270,7 @@ impl<'a> Directory<'a> {
             .store(sum(&words_of(entry)), Ordering::Relaxed);
 
         self.check_bounds(&info)?;
-        if let Room::Used = room {
+        if let Room::Used = claim.room {
             self.clear(&info)?;
         }
         Ok(info)
@@ -406,16 +316,6 @@ impl<'a> Directory<'a> {
                 return self.finish_commit().map(drop);
             }
         }
-    }
-
-    fn unclaim(&self, index: u32) {
-        // Release: pairs with the Acquire in `claim`.
-        let _ = self.entry(index).state.compare_exchange(
-            self.claimed_by_me(),
-            FREE,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
     }
 
     /// Gives back the entries that a dead participant claimed and did not commit.
@@ -466,8 +366,35 @@ fn check_name(name: &str) -> Result<()> {
     })
 }
 
+/// What would come back from the directory differently, so that the object could never be opened
+/// or swept.
+fn check_spec(spec: &ObjectSpec) -> Result<()> {
+    let invalid = |name: &str, reason| {
+        Err(Error::InvalidName {
+            name: name.to_owned(),
+            reason,
+        })
+    };
+    let (kind, element) = (spec.kind.name, spec.element.name.as_str());
+    if kind.len() > LONGEST_KIND || kind.contains('\0') {
+        return invalid(kind, "a kind's name has at most 23 bytes and no NUL");
+    }
+    if element.len() > LONGEST_NAME || element.contains('\0') {
+        return invalid(element, "a type's name has at most 63 bytes and no NUL");
+    }
+    if spec.len == 0 {
+        return Err(Error::OutOfRange {
+            what: "an object's length",
+            asked: 0,
+            least: 1,
+            most: u128::from(crate::header::MOST_HEAP),
+        });
+    }
+    Ok(())
+}
+
 /// Bytes as words: `N` is `BYTES / 8`.
-fn words<const BYTES: usize, const N: usize>(bytes: [u8; BYTES]) -> [u64; N] {
+pub(crate) fn words<const BYTES: usize, const N: usize>(bytes: [u8; BYTES]) -> [u64; N] {
     const { assert!(BYTES == N * 8) };
     bytemuck::pod_read_unaligned(&bytes)
 }
@@ -482,12 +409,12 @@ fn sum(words: &[u64; 32]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytemuck::cast_slice(&words[SUMMED]))
 }
 
-fn text_of(words: &[AtomicU64]) -> String {
+pub(crate) fn text_of(words: &[AtomicU64]) -> String {
     let copy: Vec<u64> = words.iter().map(|w| w.load(Ordering::Relaxed)).collect();
     text::decode(bytemuck::cast_slice(&copy))
 }
 
-fn store_all<const N: usize>(to: &[AtomicU64; N], from: &[u64; N]) {
+pub(crate) fn store_all<const N: usize>(to: &[AtomicU64; N], from: &[u64; N]) {
     for (to, from) in to.iter().zip(from) {
         to.store(*from, Ordering::Relaxed);
     }

@@ -98,6 +98,7 @@ fn receive_all(socket: &UnixStream) -> io::Result<(usize, Vec<OwnedFd>)> {
         if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
             // SAFETY: as above.
             let (data, len) = unsafe { (libc::CMSG_DATA(part), libc::CMSG_LEN(0)) };
+            #[allow(clippy::unnecessary_cast, reason = "not with every C library")]
             let count = (header.cmsg_len as usize - len as usize) / size_of::<RawFd>();
             for index in 0..count {
                 // SAFETY: the header says that there are as many; the kernel has just made them

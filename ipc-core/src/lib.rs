@@ -41,6 +41,7 @@
 mod attachment;
 mod backing;
 mod builder;
+mod claim;
 mod copy;
 mod deadline;
 mod directory;

@@ -37,12 +37,7 @@ pub(crate) fn try_lock_byte(file: impl AsFd, kind: libc::c_int, byte: u64) -> ni
 
 /// Whether a *different* description of the same file holds the byte of `ticket`.
 pub(crate) fn is_alive(asking: impl AsFd, ticket: u64) -> io::Result<bool> {
-    is_byte_locked(asking, FIRST_BYTE + ticket)
-}
-
-/// Whether a *different* description of the same file holds a lock on the byte.
-pub(crate) fn is_byte_locked(asking: impl AsFd, byte: u64) -> io::Result<bool> {
-    let mut lock = byte_lock(libc::F_WRLCK, byte);
+    let mut lock = byte_lock(libc::F_WRLCK, FIRST_BYTE + ticket);
     fcntl(asking, FcntlArg::F_OFD_GETLK(&mut lock))?;
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }

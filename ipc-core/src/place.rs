@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The directory of named segments.
 pub(crate) const SHM_DIR: &str = "/dev/shm";
-/// The longest name, in bytes. Shorter than the file system's limit, so that a temporary name
-/// made from it still fits.
+/// The longest name, in bytes. Shorter than any file system's limit, so that a name which works on
+/// one works on all.
 const LONGEST_NAME: usize = 200;
 
 /// Where a new segment is made.

@@ -98,9 +98,10 @@ impl<T: Payload> SharedSlots<T> {
 
     /// What every slot's address is a multiple of: the region's own alignment, or as much of it as
     /// the stride keeps.
-    const ALIGN: usize = {
-        let kept = 1 << Self::STRIDE.trailing_zeros();
-        if kept < 128 { kept } else { 128 }
+    const ALIGN: usize = match Self::STRIDE.trailing_zeros() {
+        kept @ 0..7 => 1 << kept,
+        // Also of a size of 0: all its slots are at the base.
+        _ => 128,
     };
 
     /// Bytes needed for `slots` slots; `None` if that is beyond the address space.

@@ -190,7 +190,8 @@ fn spin<T, E>(
     mut ready: impl FnMut() -> Option<T>,
     mut slice: impl FnMut() -> Result<(), E>,
 ) -> Result<Option<T>, E> {
-    let mut next_slice = Deadline::after(SLICE);
+    // Set at the first look at the clock: reading it takes about as long as a message.
+    let mut next_slice = None;
     loop {
         for _ in 0..POLLS_PER_LOOK {
             if let Some(found) = ready() {
@@ -201,9 +202,14 @@ fn spin<T, E>(
         if deadline.has_passed() {
             return Ok(None);
         }
-        if next_slice.has_passed() {
-            slice()?;
-            next_slice = Deadline::after(SLICE);
+        match next_slice {
+            Some(due) if !Deadline::has_passed(due) => {}
+            due => {
+                if due.is_some() {
+                    slice()?;
+                }
+                next_slice = Some(Deadline::after(SLICE));
+            }
         }
     }
 }

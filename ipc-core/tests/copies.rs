@@ -9,6 +9,7 @@ use common::peer::{Peer, attached};
 use common::words;
 use ipc_core::{Payload, Place, Segment, SharedSlots};
 use ipc_process::{WorkResult, Worker, run_if_worker, test_name};
+use std::time::{Duration, Instant};
 
 const SLOTS: u64 = 4;
 const PATTERNS: [u8; 3] = [0, 0x5A, 0xFF];
@@ -114,6 +115,39 @@ fn a_racing_writer_leaves_mixtures_and_never_tears_a_word() {
 }
 
 #[test]
+fn a_word_that_changes_all_the_time_is_never_seen_in_halves() {
+    run_if_worker(
+        test_name!(),
+        &[("write", &|worker| {
+            let (segment, line) = attached(worker);
+            let slots = slots::<u64>(&segment, "word");
+            line.say(b'w');
+            loop {
+                slots.write(0, &0);
+                slots.write(0, &u64::MAX);
+            }
+        })],
+    );
+    let segment = Segment::create(Place::memfd("word"), 4096).unwrap();
+    words::create_bytes(&segment, "word", 8 * SLOTS);
+    let slots = slots::<u64>(&segment, "word");
+    let mut writer = Peer::start(test_name!(), "write", &segment);
+    writer.line.expect(b'w');
+    let mut seen = [0u32; 2];
+    // Both values were seen, so the two ran at the same time or in turns.
+    let start = Instant::now();
+    while seen.iter().any(|&times| times < 200_000) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{seen:?}");
+        match slots.read(0) {
+            0 => seen[0] += 1,
+            u64::MAX => seen[1] += 1,
+            torn => panic!("{torn:x} was never written"),
+        }
+    }
+    writer.kill();
+}
+
+#[test]
 fn a_slice_goes_round_at_the_end_and_touches_no_other_slot() {
     fn check<T: Payload + PartialEq + std::fmt::Debug>(segment: &Segment, name: &str) {
         let bytes = SharedSlots::<T>::bytes(8).unwrap();
@@ -130,6 +164,9 @@ fn a_slice_goes_round_at_the_end_and_touches_no_other_slot() {
                 let mut back = vec![pattern(0); kept];
                 slots.read_slice(start, &mut back);
                 assert_eq!(back, values[..kept]);
+                for (at, value) in (0..).zip(&back) {
+                    assert_eq!(slots.read(start.wrapping_add(at)), *value);
+                }
                 for beyond in kept as u64..8 {
                     assert_eq!(slots.read(start.wrapping_add(beyond)), pattern(0xEE));
                 }

@@ -255,6 +255,37 @@ fn a_stream_of_signals_does_not_hold_up_the_allocation() {
     });
 }
 
+#[test]
+fn an_address_space_that_is_full_is_an_error_and_leaves_nothing() {
+    alone(test_name!(), |scratch| {
+        let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+        let existing = scratch.join("existing");
+        drop(Segment::create(&existing, 64 << 20).unwrap());
+        let before = descriptors();
+        setrlimit(Resource::RLIMIT_AS, pages * 4096 + (16 << 20), hard).unwrap();
+        for error in [
+            Segment::create(scratch.join("segment"), 64 << 20).unwrap_err(),
+            Segment::create(Place::memfd("mapping"), 64 << 20).unwrap_err(),
+            Segment::open(&existing).unwrap_err(),
+        ] {
+            assert!(
+                matches!(
+                    error,
+                    Error::Os {
+                        action: "mapping",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+        assert_eq!(descriptors(), before);
+        assert_eq!(names_in(scratch), ["existing"]);
+    });
+}
+
 /// Creates and removes the segment again and again, until killed.
 fn create_and_unlink(path: &Path) -> i32 {
     loop {

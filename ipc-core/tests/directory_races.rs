@@ -27,7 +27,9 @@ struct Line {
 
 impl Line {
     fn open(segment: &Segment) -> Self {
-        let count = segment.open_object("line", &TOY, &TypeTag::of::<u64>()).unwrap();
+        let count = segment
+            .open_object("line", &TOY, &TypeTag::of::<u64>())
+            .unwrap();
         Self { count, times: 0 }
     }
 
@@ -52,7 +54,10 @@ fn check(segment: &Segment) -> Vec<ObjectInfo> {
     assert_eq!(names.len(), objects.len(), "a name is there twice");
     objects.sort_by_key(|info| info.offset);
     for pair in objects.windows(2) {
-        assert!(pair[0].offset + pair[0].len <= pair[1].offset, "{pair:?} overlap");
+        assert!(
+            pair[0].offset + pair[0].len <= pair[1].offset,
+            "{pair:?} overlap"
+        );
     }
     objects
 }
@@ -138,7 +143,9 @@ fn many_creators_of_different_names_fill_the_segment_to_the_last_byte() {
             }
             // What one writes, no other object shows.
             for object in &mine {
-                (0..256).step_by(8).for_each(|offset| set_word(object, offset, me));
+                (0..256)
+                    .step_by(8)
+                    .for_each(|offset| set_word(object, offset, me));
             }
             for object in &mine {
                 assert!((0..256).step_by(8).all(|offset| word(object, offset) == me));
@@ -171,17 +178,26 @@ fn create_for_ever(segment: &Segment, scratch: &std::path::Path) -> i32 {
         }
         let keep = i % 16 == 15;
         // Some names are contested.
-        let name = if i % 4 == 0 { format!("contested {}", i % 64) } else { format!("{me} {i}") };
+        let name = if i % 4 == 0 {
+            format!("contested {}", i % 64)
+        } else {
+            format!("{me} {i}")
+        };
         let created = segment.create_object(&name, &spec(256), |object| {
             for offset in (0..256).step_by(8) {
                 assert_eq!(word(object, offset), 0, "used room was not cleared");
                 set_word(object, offset, u64::MAX);
             }
             if keep {
-                (0..256).step_by(8).for_each(|offset| set_word(object, offset, 0));
+                (0..256)
+                    .step_by(8)
+                    .for_each(|offset| set_word(object, offset, 0));
                 Ok(())
             } else {
-                Err(Error::InvalidName { name: String::new(), reason: "on purpose" })
+                Err(Error::InvalidName {
+                    name: String::new(),
+                    reason: "on purpose",
+                })
             }
         });
         match created {
@@ -246,7 +262,10 @@ fn killed_creators_lose_no_room_and_make_no_name_twice() {
     drop((hold, go));
     finish(workers);
     segment.recover().unwrap();
-    eprintln!("{} objects were made by the killed and the others", check(&segment).len());
+    eprintln!(
+        "{} objects were made by the killed and the others",
+        check(&segment).len()
+    );
     check_no_room_is_lost(&segment, 256, OBJECTS as usize);
 }
 
@@ -272,9 +291,13 @@ fn a_stopped_creator_keeps_its_room_and_holds_up_nobody() {
         wait();
         let segment = Segment::open(&path).unwrap();
         assert_eq!(segment.recover().unwrap().swept, 0);
-        segment.create_object("other", &spec(256), |_| Ok(())).unwrap();
+        segment
+            .create_object("other", &spec(256), |_| Ok(()))
+            .unwrap();
         // Even its name is not kept for it, after a while.
-        let same = segment.create_object("stopped", &spec(256), |_| Ok(())).unwrap();
+        let same = segment
+            .create_object("stopped", &spec(256), |_| Ok(()))
+            .unwrap();
         set_word(&same, 0, 2);
         kill(stopped.pid(), Signal::SIGCONT).unwrap();
         wait();
@@ -289,8 +312,13 @@ fn a_stopped_creator_keeps_its_room_and_holds_up_nobody() {
 fn whoever_needs_the_room_of_the_dead_takes_it() {
     alone(test_name!(), |scratch| {
         let path = scratch.join("segment");
-        let segment = Segment::builder(&path).objects(1).size(1024).create().unwrap();
+        let segment = Segment::builder(&path)
+            .objects(1)
+            .size(1024)
+            .create()
+            .unwrap();
         for _ in 0..5 {
+            // Each needs the room of the one before.
             let child = Forked::run(|| {
                 let segment = Segment::open(&path).unwrap();
                 let _ = segment.create_object("object", &spec(1024), |object| {
@@ -304,8 +332,55 @@ fn whoever_needs_the_room_of_the_dead_takes_it() {
         }
         // Nobody called `recover`.
         let start = Instant::now();
-        let object = segment.create_object("object", &spec(1024), |_| Ok(())).unwrap();
+        let object = segment
+            .create_object("object", &spec(1024), |_| Ok(()))
+            .unwrap();
         assert_eq!(word(&object, 0), 0);
-        assert!(start.elapsed() < Duration::from_millis(500), "it waited for the dead");
+        assert!(
+            start.elapsed() < Duration::from_millis(500),
+            "it waited for the dead"
+        );
     });
+}
+
+#[test]
+fn whoever_finds_the_room_taken_for_the_same_object_is_told_that_it_exists() {
+    let test = test_name!();
+    run_if_worker(
+        test,
+        &[("second", &|worker: &mut Worker| {
+            let segment = Segment::open(scratch_of(worker).join("segment"))?;
+            drop(worker.take_fd("start")?);
+            match segment.create_object("object", &spec(1024), |_| Ok(())) {
+                Err(Error::ObjectExists { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+                Ok(_) => Err("created twice".into()),
+            }
+        })],
+    );
+    for objects in [1, 8] {
+        let scratch = Scratch::new();
+        let builder = Segment::builder(scratch.join("segment"))
+            .objects(objects)
+            .size(1024);
+        let segment = builder.create().unwrap();
+        let mut second = Vec::new();
+        segment
+            .create_object("object", &spec(1024), |_| {
+                // The worker's end is closed when it is about to create.
+                let (theirs, mut ours) = std::io::pipe().unwrap();
+                second.push(racer(test, "second", 0, scratch.path(), &theirs));
+                drop(theirs);
+                use std::io::Write;
+                while ours.write(&[0]).is_ok() {
+                    spin_for(Duration::from_micros(100));
+                }
+                // Only makes it likely that it meets us here; the outcome is the same otherwise.
+                spin_for(Duration::from_millis(20));
+                Ok(())
+            })
+            .unwrap();
+        finish(second);
+        assert_eq!(check(&segment).len(), 1);
+    }
 }

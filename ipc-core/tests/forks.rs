@@ -158,31 +158,36 @@ fn a_child_forked_while_other_threads_ask_and_attach_hangs_nowhere() {
 
 #[test]
 fn children_forked_while_a_thread_attaches_do_not_keep_the_dead_parent_alive() {
-    const CHILDREN: u32 = 100;
+    const ATTACHMENTS: usize = 300;
     fn forking_parent(worker: &mut Worker) -> WorkResult {
         let (descriptor, line) = descriptor_and_line(worker);
-        let attaching = move || {
-            loop {
-                drop(Segment::open(descriptor.try_clone().unwrap()).unwrap());
-            }
-        };
-        std::thread::spawn(attaching);
-        for _ in 0..CHILDREN {
+        let attaching = std::thread::spawn(move || {
+            let open = |_| Segment::open(descriptor.try_clone().unwrap()).unwrap();
+            (0..ATTACHMENTS).map(open).collect::<Vec<_>>()
+        });
+        // Many forks find the thread in the middle of an attachment.
+        while !attaching.is_finished() {
             orphan(|| {
                 // Sleeps until the test hangs up.
                 line.hear_the_end();
                 0
             });
         }
+        let _kept = attaching.join().unwrap();
         line.say(b'f');
         loop {
             std::thread::park();
         }
     }
     run_if_worker(test_name!(), &[("forking parent", &forking_parent)]);
-    let segment = segment();
+    let segment = Segment::builder(Place::memfd("forks"))
+        .size(4096)
+        .participants(ATTACHMENTS as u32 + 1)
+        .create()
+        .unwrap();
     let mut peer = Peer::start(test_name!(), "forking parent", &segment);
     peer.line.expect(b'f');
+    assert_eq!(alive(&segment), ATTACHMENTS + 1);
     peer.kill();
     assert_eq!(alive(&segment), 1, "{:?}", segment.participants());
     segment.recover().unwrap();

@@ -6,7 +6,7 @@ mod common;
 
 use common::forked::Forked;
 use common::scratch::{Scratch, ShmName, names_in};
-use common::solo::{alone, skip, at_start, finish, racer, scratch_of, start_line};
+use common::solo::{alone, at_start, finish, racer, scratch_of, skip, start_line};
 use common::toy;
 use ipc_core::{Error, Segment, clean, clean_in, leftovers, leftovers_in};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
@@ -43,7 +43,10 @@ fn only_the_surely_dead_are_listed_and_cleaned_away() {
         let _half = Segment::open(scratch.join("half dead")).unwrap();
         // One died, the other swept it and left in order: kept on purpose.
         die_with(builder("swept"));
-        Segment::open(scratch.join("swept")).unwrap().recover().unwrap();
+        Segment::open(scratch.join("swept"))
+            .unwrap()
+            .recover()
+            .unwrap();
         // One died, the other left in order without a look at it.
         die_with(builder("unswept"));
         drop(Segment::open(scratch.join("unswept")).unwrap());
@@ -71,7 +74,10 @@ fn only_the_surely_dead_are_listed_and_cleaned_away() {
         let dead = ["dead", "dead, to be the last", "unswept"];
         assert_eq!(names(&found), dead);
         assert_eq!(found[0].label, "dead");
-        assert_eq!(found[0].bytes, scratch.join("dead").metadata().unwrap().len());
+        assert_eq!(
+            found[0].bytes,
+            scratch.join("dead").metadata().unwrap().len()
+        );
         assert_ne!(found[0].creator_pid, std::process::id());
         let age = SystemTime::now().duration_since(found[0].created).unwrap();
         assert!(age < Duration::from_secs(3600), "{age:?}");
@@ -79,7 +85,10 @@ fn only_the_surely_dead_are_listed_and_cleaned_away() {
 
         assert_eq!(names(&clean_in(scratch).unwrap()), dead);
         assert!(clean_in(scratch).unwrap().is_empty());
-        let kept: Vec<_> = before.into_iter().filter(|name| !dead.contains(&name.as_str())).collect();
+        let kept: Vec<_> = before
+            .into_iter()
+            .filter(|name| !dead.contains(&name.as_str()))
+            .collect();
         assert_eq!(names_in(scratch), kept);
         kill(stopped.pid(), Signal::SIGCONT).unwrap();
         assert_eq!(stopped.join(), Ok(0));
@@ -115,7 +124,9 @@ fn the_default_directory_is_that_of_names() {
     alone(test_name!(), |_| {
         // Not the real one: there are leftovers in it that are not ours to clean away.
         if let Err(error) = cover_dev_shm() {
-            return skip(&format!("a file system of our own cannot be mounted here ({error})"));
+            return skip(&format!(
+                "a file system of our own cannot be mounted here ({error})"
+            ));
         }
         let name = ShmName::new();
         die_with(Segment::builder(name.0.as_str()).size(128).label("default"));
@@ -132,15 +143,33 @@ fn cover_dev_shm() -> nix::Result<()> {
     use nix::mount::{MsFlags, mount};
     let nothing = None::<&str>;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
-    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
-    mount(nothing, "/dev/shm", Some("tmpfs"), MsFlags::empty(), nothing)
+    mount(
+        nothing,
+        "/",
+        nothing,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        nothing,
+    )?;
+    mount(
+        nothing,
+        "/dev/shm",
+        Some("tmpfs"),
+        MsFlags::empty(),
+        nothing,
+    )
 }
 
 #[test]
 fn a_missing_directory_is_an_error() {
     let scratch = Scratch::new();
-    assert!(matches!(leftovers_in(scratch.join("none")), Err(Error::NotFound { .. })));
-    assert!(matches!(clean_in(scratch.join("none")), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        leftovers_in(scratch.join("none")),
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        clean_in(scratch.join("none")),
+        Err(Error::NotFound { .. })
+    ));
 }
 
 #[test]
@@ -156,7 +185,9 @@ fn cleaning_never_takes_the_name_of_somebody_who_comes() {
                     let child = Forked::run(|| {
                         let path = scratch.join("segment");
                         // Its own, or the one that stands there: it dies in it.
-                        let segment = Segment::builder(path).size(4096).open_or_create_with(toy::fill);
+                        let segment = Segment::builder(path)
+                            .size(4096)
+                            .open_or_create_with(toy::fill);
                         std::mem::forget(segment.unwrap());
                         0
                     });
@@ -183,6 +214,25 @@ fn cleaning_never_takes_the_name_of_somebody_who_comes() {
                 }
                 Ok(())
             }),
+            // Clears away the dead in the other way.
+            ("replacer", &|worker: &mut Worker| {
+                let scratch = scratch_of(worker);
+                let path = scratch.join("segment");
+                let builder = Segment::builder(&path).size(4096).replace_dead(true);
+                at_start(worker);
+                while !scratch.join("stop").exists() {
+                    match builder.create_with(toy::fill) {
+                        Ok((segment, ())) => {
+                            let ours = std::fs::File::from(segment.descriptor()?).metadata()?.ino();
+                            let named = path.metadata().map(|found| found.ino()).ok();
+                            assert_eq!(named, Some(ours), "an orphan");
+                        }
+                        Err(Error::Exists { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok(())
+            }),
             ("cleaner", &|worker: &mut Worker| {
                 let scratch = scratch_of(worker);
                 at_start(worker);
@@ -197,7 +247,12 @@ fn cleaning_never_takes_the_name_of_somebody_who_comes() {
     let scratch = Scratch::new();
     let (hold, go) = start_line();
     let start = |role, i| racer(test, role, i, scratch.path(), &hold);
-    let others = vec![start("comer", 0), start("comer", 1), start("cleaner", 0), start("cleaner", 1)];
+    let others = vec![
+        start("comer", 0),
+        start("comer", 1),
+        start("cleaner", 0),
+        start("replacer", 1),
+    ];
     drop((hold, go));
     let dies = Process::builder(test, "dies")
         .params(scratch.path().as_os_str().as_bytes())
@@ -210,4 +265,41 @@ fn cleaning_never_takes_the_name_of_somebody_who_comes() {
     std::fs::remove_file(scratch.join("stop")).unwrap();
     let left = names_in(scratch.path());
     assert!(left.is_empty() || left == ["segment"], "{left:?}");
+}
+
+#[test]
+fn leaving_in_order_is_never_taken_for_death() {
+    let test = test_name!();
+    run_if_worker(
+        test,
+        &[("guest", &|worker: &mut Worker| {
+            let path = scratch_of(worker).join("segment");
+            at_start(worker);
+            for _ in 0..400 {
+                // About as long outside as inside.
+                let segment = Segment::open(&path)?;
+                assert_eq!(segment.participants()?.len(), 1);
+            }
+            Ok(())
+        })],
+    );
+    let scratch = Scratch::new();
+    let path = scratch.join("segment");
+    // A large table takes long to be looked through.
+    let builder = Segment::builder(&path).size(128).participants(4096);
+    let uuid = builder.create().unwrap().uuid();
+    let (hold, go) = start_line();
+    let mut guest = racer(test, "guest", 0, scratch.path(), &hold);
+    drop((hold, go));
+    while guest.is_alive() {
+        let found = leftovers_in(scratch.path()).unwrap();
+        assert!(found.is_empty(), "{found:?}");
+        for replace in [false, true] {
+            let error = builder.clone().replace_dead(replace).create().unwrap_err();
+            assert!(matches!(error, Error::Exists { .. }), "{error}");
+        }
+        assert!(clean_in(scratch.path()).unwrap().is_empty());
+    }
+    finish(vec![guest]);
+    assert_eq!(Segment::open(&path).unwrap().uuid(), uuid);
 }

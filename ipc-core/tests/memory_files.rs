@@ -32,7 +32,9 @@ fn copy_sealed(seals: SealFlag) -> OwnedFd {
     from.read_exact_at(&mut bytes, 0).unwrap();
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let copy = memfd_create("copy", flags).unwrap();
-    File::from(copy.try_clone().unwrap()).write_all(&bytes).unwrap();
+    File::from(copy.try_clone().unwrap())
+        .write_all(&bytes)
+        .unwrap();
     if !seals.is_empty() {
         fcntl(&copy, FcntlArg::F_ADD_SEALS(seals)).unwrap();
     }
@@ -59,14 +61,23 @@ fn the_seals_are_checked() {
     for (seals, why) in [
         (SealFlag::empty(), "its size is not sealed"),
         (SealFlag::F_SEAL_SHRINK, "its size is not sealed"),
-        (SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL, "its size is not sealed"),
-        (SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL, "its size is not sealed"),
+        (
+            SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL,
+            "its size is not sealed",
+        ),
+        (
+            SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL,
+            "its size is not sealed",
+        ),
         (size, "open to further seals"),
         (sealed | future_write, "sealed against writing"),
         (sealed | SealFlag::F_SEAL_WRITE, "sealed against writing"),
     ] {
         let error = Segment::open(copy_sealed(seals)).unwrap_err();
-        assert!(matches!(error, Error::WrongSeals { .. }), "{seals:?}: {error}");
+        assert!(
+            matches!(error, Error::WrongSeals { .. }),
+            "{seals:?}: {error}"
+        );
         assert!(error.to_string().contains(why), "{seals:?}: {error}");
     }
     toy::check_filled(&Segment::open(copy_sealed(sealed)).unwrap());
@@ -81,7 +92,10 @@ fn a_descriptor_without_the_right_to_write_is_refused() {
         let flags = flags | OFlag::O_CLOEXEC;
         let reopened = nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty());
         let error = Segment::open(reopened.unwrap()).unwrap_err();
-        assert!(matches!(error, Error::Permission { .. }), "{flags:?}: {error}");
+        assert!(
+            matches!(error, Error::Permission { .. }),
+            "{flags:?}: {error}"
+        );
     }
     assert_eq!(segment.participants().unwrap().len(), 1);
 }
@@ -122,7 +136,10 @@ fn a_spawned_child_inherits_it() {
         .under_test(test)
         .spawn()
         .unwrap();
-    let exit = child.join_timeout(PATIENCE).unwrap().expect("the child hangs");
+    let exit = child
+        .join_timeout(PATIENCE)
+        .unwrap()
+        .expect("the child hangs");
     assert_eq!(exit.into_result().unwrap(), segment.uuid());
     assert_eq!(segment.participants().unwrap().len(), 1);
     assert_eq!(segment.objects().unwrap().len(), 2);
@@ -151,8 +168,14 @@ fn it_is_sent_over_a_socket_there_and_back() {
         .spawn()
         .unwrap();
     let scratch = Scratch::new();
-    let named = Segment::builder(scratch.join("segment")).create_with(toy::fill).unwrap().0;
-    let unlinked = Segment::builder(scratch.join("unlinked")).create_with(toy::fill).unwrap().0;
+    let named = Segment::builder(scratch.join("segment"))
+        .create_with(toy::fill)
+        .unwrap()
+        .0;
+    let unlinked = Segment::builder(scratch.join("unlinked"))
+        .create_with(toy::fill)
+        .unwrap()
+        .0;
     Segment::unlink(scratch.join("unlinked")).unwrap();
     // A file that has no name any more can still be handed on, like a memory file.
     for segment in [segment(), named, unlinked] {
@@ -160,14 +183,28 @@ fn it_is_sent_over_a_socket_there_and_back() {
         let back = Segment::receive(&socket).unwrap();
         assert_eq!(back.uuid(), segment.uuid());
     }
-    let exit = echo.join_timeout(PATIENCE).unwrap().expect("the worker hangs");
+    let exit = echo
+        .join_timeout(PATIENCE)
+        .unwrap()
+        .expect("the worker hangs");
     exit.into_result().unwrap();
 }
 
 fn send_raw(socket: &UnixStream, descriptors: &[i32]) {
     let rights = [ControlMessage::ScmRights(descriptors)];
-    let rights = if descriptors.is_empty() { &rights[..0] } else { &rights[..] };
-    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(b"S")], rights, MsgFlags::empty(), None).unwrap();
+    let rights = if descriptors.is_empty() {
+        &rights[..0]
+    } else {
+        &rights[..]
+    };
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(b"S")],
+        rights,
+        MsgFlags::empty(),
+        None,
+    )
+    .unwrap();
 }
 
 #[test]
@@ -177,7 +214,9 @@ fn wrong_messages_are_errors_and_cost_no_descriptor() {
         let descriptor = segment.descriptor().unwrap();
         let fd = descriptor.as_raw_fd();
         let (socket, other) = UnixStream::pair().unwrap();
-        other.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        other
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
         let before = descriptors();
         let refused = |what: &str| {
             let error = Segment::receive(&other).unwrap_err();
@@ -223,12 +262,18 @@ fn wrong_messages_are_errors_and_cost_no_descriptor() {
 fn a_descriptor_of_a_named_segment_keeps_its_promises() {
     let scratch = Scratch::new();
     let path = scratch.join("segment");
-    let first = Segment::builder(&path).unlink_when_last_leaves(true).create().unwrap();
+    let first = Segment::builder(&path)
+        .unlink_when_last_leaves(true)
+        .create()
+        .unwrap();
     let second = Segment::open(first.descriptor().unwrap()).unwrap();
     drop(first);
     assert_eq!(names_in(scratch.path()), ["segment"]);
     drop(second);
-    assert!(names_in(scratch.path()).is_empty(), "the last one came by descriptor");
+    assert!(
+        names_in(scratch.path()).is_empty(),
+        "the last one came by descriptor"
+    );
 }
 
 #[test]

@@ -18,7 +18,9 @@ use std::path::Path;
 
 /// Leaves a segment as a killed process does.
 fn die_attached(path: &Path, last: bool) {
-    let builder = Segment::builder(path).size(4096).unlink_when_last_leaves(last);
+    let builder = Segment::builder(path)
+        .size(4096)
+        .unlink_when_last_leaves(last);
     Forked::run(|| {
         std::mem::forget(builder.create_with(toy::fill).unwrap());
         0
@@ -40,10 +42,18 @@ fn a_name_lives_until_it_is_unlinked_and_users_go_on() {
 
     Segment::unlink(name.0.as_str()).unwrap();
     assert!(!name.exists());
-    assert!(matches!(Segment::open(name.0.as_str()), Err(Error::NotFound { .. })));
-    assert!(matches!(Segment::unlink(name.0.as_str()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        Segment::open(name.0.as_str()),
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        Segment::unlink(name.0.as_str()),
+        Err(Error::NotFound { .. })
+    ));
     toy::check_filled(&segment);
-    segment.create_object("more", &toy::spec(8), |_| Ok(())).unwrap();
+    segment
+        .create_object("more", &toy::spec(8), |_| Ok(()))
+        .unwrap();
     assert_eq!(segment.participants().unwrap().len(), 1);
 
     // The name is free for another, which this one does not remove.
@@ -92,7 +102,9 @@ fn the_last_to_leave_removes_the_name_when_several_leave_at_once() {
     let scratch = Scratch::new();
     let path = scratch.join("segment");
     for _ in 0..10 {
-        let builder = Segment::builder(&path).size(128).unlink_when_last_leaves(true);
+        let builder = Segment::builder(&path)
+            .size(128)
+            .unlink_when_last_leaves(true);
         let segment = builder.create().unwrap();
         let (hold, go) = start_line();
         let leavers: Vec<_> = (0..5)
@@ -110,8 +122,11 @@ fn the_last_to_leave_removes_the_name_when_several_leave_at_once() {
 
 /// Whether the name leads to the file of this segment.
 fn leads_to(path: &Path, segment: &Segment) -> bool {
-    let ours = std::fs::File::from(segment.descriptor().unwrap()).metadata().unwrap();
-    path.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino()))
+    let ours = std::fs::File::from(segment.descriptor().unwrap())
+        .metadata()
+        .unwrap();
+    path.metadata()
+        .is_ok_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino()))
 }
 
 #[test]
@@ -121,12 +136,17 @@ fn newcomers_never_end_in_a_segment_that_leavers_remove() {
         test,
         &[("comer", &|worker: &mut Worker| {
             let path = scratch_of(worker).join("segment");
-            let builder = Segment::builder(&path).size(4096).unlink_when_last_leaves(true);
+            let builder = Segment::builder(&path)
+                .size(4096)
+                .unlink_when_last_leaves(true);
             at_start(worker);
             for _ in 0..300 {
                 let segment = builder.open_or_create_with(toy::fill)?;
                 toy::check_filled(&segment);
-                assert!(leads_to(&path, &segment), "attached to a file without a name");
+                assert!(
+                    leads_to(&path, &segment),
+                    "attached to a file without a name"
+                );
                 drop(segment);
                 // The other way in: never creates.
                 match Segment::open(&path) {
@@ -159,7 +179,9 @@ fn a_clone_is_the_same_participant() {
     let scratch = Scratch::new();
     let builder = Segment::builder(scratch.join("segment")).unlink_when_last_leaves(true);
     let segment = builder.create().unwrap();
-    let object = segment.create_object("object", &toy::spec(8), |_| Ok(())).unwrap();
+    let object = segment
+        .create_object("object", &toy::spec(8), |_| Ok(()))
+        .unwrap();
     let clone = segment.clone();
     assert_eq!(segment.participants().unwrap().len(), 1);
     drop((segment, clone));
@@ -212,7 +234,10 @@ fn one_dead_of_two_is_not_a_dead_segment() {
         let path = scratch.join("segment");
         die_attached(&path, false);
         let _living = Segment::open(&path).unwrap();
-        let error = Segment::builder(&path).replace_dead(true).create().unwrap_err();
+        let error = Segment::builder(&path)
+            .replace_dead(true)
+            .create()
+            .unwrap_err();
         assert!(matches!(error, Error::Exists { .. }), "{error}");
         toy::check_filled(&Segment::open(&path).unwrap());
     });
@@ -232,7 +257,11 @@ fn of_several_that_replace_a_dead_one_at_once_one_succeeds() {
             ("replacer", &|worker: &mut Worker| {
                 let path = scratch_of(worker).join("segment");
                 at_start(worker);
-                match Segment::builder(&path).size(4096).replace_dead(true).create_with(toy::fill) {
+                match Segment::builder(&path)
+                    .size(4096)
+                    .replace_dead(true)
+                    .create_with(toy::fill)
+                {
                     Ok((segment, ())) => {
                         assert!(leads_to(&path, &segment));
                         worker.set_result(b"won")?;
@@ -264,7 +293,9 @@ fn of_several_that_replace_a_dead_one_at_once_one_succeeds() {
         drop((hold, go));
         // All but the winner end by themselves.
         for _ in 0..5 {
-            let ended = ipc_process::join_any(&mut racers, Some(PATIENCE)).unwrap().unwrap();
+            let ended = ipc_process::join_any(&mut racers, Some(PATIENCE))
+                .unwrap()
+                .unwrap();
             let exit = racers.swap_remove(ended).join().unwrap();
             assert!(exit.into_result().unwrap().is_empty());
         }
@@ -286,10 +317,19 @@ fn a_stopped_participant_is_not_dead() {
         });
         let stopped = nix::sys::wait::WaitPidFlag::WUNTRACED;
         nix::sys::wait::waitpid(child.pid(), Some(stopped)).unwrap();
-        let error = Segment::builder(&path).replace_dead(true).create().unwrap_err();
+        let error = Segment::builder(&path)
+            .replace_dead(true)
+            .create()
+            .unwrap_err();
         assert!(matches!(error, Error::Exists { .. }), "{error}");
         let segment = Segment::open(&path).unwrap();
-        assert!(segment.participants().unwrap().iter().all(|one| one.life == Life::Alive));
+        assert!(
+            segment
+                .participants()
+                .unwrap()
+                .iter()
+                .all(|one| one.life == Life::Alive)
+        );
         drop(segment);
         // It was not the last one.
         assert_eq!(names_in(scratch), ["segment"]);
@@ -316,6 +356,81 @@ fn a_full_table_of_dead_has_room_again() {
         let _first = Segment::open(&path).unwrap();
         let _second = Segment::open(&path).unwrap();
         let error = Segment::open(&path).unwrap_err();
-        assert!(matches!(error, Error::ParticipantsFull { limit: 2, dead: 0, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::ParticipantsFull {
+                    limit: 2,
+                    dead: 0,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     });
+}
+
+#[test]
+fn who_attaches_while_somebody_is_about_to_replace_the_dead_is_spared() {
+    alone(test_name!(), |scratch| {
+        let path = scratch.join("segment");
+        die_attached(&path, false);
+        // Nobody can remove the name while somebody comes.
+        let gate = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let at_the_gate = libc::flock {
+            l_type: libc::F_RDLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: (1 << 62) - 1,
+            l_len: 1,
+            l_pid: 0,
+        };
+        nix::fcntl::fcntl(&gate, nix::fcntl::FcntlArg::F_OFD_SETLK(&at_the_gate)).unwrap();
+        let replacer = Forked::run(
+            || match Segment::builder(&path).replace_dead(true).create() {
+                Err(Error::Exists { .. }) => 0,
+                _ => 1,
+            },
+        );
+        // Only makes it likely that it has found the segment dead; the outcome is the same
+        // otherwise.
+        common::solo::spin_for(std::time::Duration::from_millis(50));
+        let segment = Segment::open(&path).unwrap();
+        // The child has the descriptor too.
+        let gone = libc::flock {
+            l_type: libc::F_UNLCK as libc::c_short,
+            ..at_the_gate
+        };
+        nix::fcntl::fcntl(&gate, nix::fcntl::FcntlArg::F_OFD_SETLK(&gone)).unwrap();
+        assert_eq!(replacer.join(), Ok(0));
+        assert!(leads_to(&path, &segment));
+    });
+}
+
+#[test]
+fn who_is_stopped_at_the_gate_is_waited_for_a_second_and_named() {
+    let scratch = Scratch::new();
+    let path = scratch.join("segment");
+    drop(Segment::create(&path, 128).unwrap());
+    let gate = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    let removing = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: (1 << 62) - 1,
+        l_len: 1,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&gate, nix::fcntl::FcntlArg::F_OFD_SETLK(&removing)).unwrap();
+    let error = Segment::open(&path).unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    assert!(error.to_string().contains("/segment\""), "{error}");
+    drop(gate);
+    Segment::open(&path).unwrap();
 }

@@ -251,6 +251,49 @@ fn sizes_that_do_not_fit_together_are_refused_even_under_a_right_checksum() {
 }
 
 #[test]
+fn an_object_that_lies_outside_is_refused_even_under_a_right_checksum() {
+    let scratch = Scratch::new();
+    let whole = whole();
+    let total = whole.len() as u64;
+    let (directory, heap) = (768, 768 + 2 * 256);
+    let at = |word: usize| directory + word * 8..directory + word * 8 + 8;
+    let (offset, len, checksum) = (1, 3, 29);
+    assert_eq!(
+        whole[at(offset)],
+        (heap as u64).to_ne_bytes(),
+        "the layout has changed"
+    );
+    for (word, value) in [
+        (offset, 0),
+        (offset, heap as u64 - 128),
+        (offset, total - 64),
+        (offset, total),
+        (offset, u64::MAX),
+        (offset, u64::MAX - 127),
+        (len, total),
+        (len, total - heap as u64 + 1),
+        (len, u64::MAX),
+    ] {
+        let mut bytes = whole.clone();
+        bytes[at(word)].copy_from_slice(&value.to_ne_bytes());
+        let sum = xxhash_rust::xxh3::xxh3_64(&bytes[at(1).start..at(29).start]);
+        bytes[at(checksum)].copy_from_slice(&sum.to_ne_bytes());
+        let segment = open_bytes(&scratch, &bytes).unwrap();
+        for error in [
+            segment.objects().unwrap_err(),
+            segment
+                .open_object("first", &toy::TOY, &TypeTag::of::<u64>())
+                .unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, Error::Corrupted { .. }),
+                "{word} = {value:#x}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
 fn names_that_cannot_be_are_refused_by_every_call() {
     let long = "x".repeat(300);
     for name in ["", ".", "..", "a/b", "../tmp", "a\0b", &long, ".hidden"] {

@@ -58,10 +58,16 @@ fn a_private_segment_cannot_be_opened_or_replaced_by_another_user() {
         let before = descriptors();
         for error in [
             Segment::open(&path).unwrap_err(),
-            Segment::options().allow_other_owner(true).open(&path).unwrap_err(),
+            Segment::options()
+                .allow_other_owner(true)
+                .open(&path)
+                .unwrap_err(),
             Segment::open_or_create(&path, 128).unwrap_err(),
             Segment::create(&path, 128).unwrap_err(),
-            Segment::builder(&path).replace_dead(true).create().unwrap_err(),
+            Segment::builder(&path)
+                .replace_dead(true)
+                .create()
+                .unwrap_err(),
             Segment::unlink(&path).unwrap_err(),
         ] {
             assert!(matches!(error, Error::Permission { .. }), "{error}");
@@ -75,7 +81,10 @@ fn a_private_segment_cannot_be_opened_or_replaced_by_another_user() {
     });
     let scratch = Scratch::new();
     let segment = Segment::create(scratch.join("private"), 128).unwrap();
-    let _readable = Segment::builder(scratch.join("readable")).mode(0o644).create().unwrap();
+    let _readable = Segment::builder(scratch.join("readable"))
+        .mode(0o644)
+        .create()
+        .unwrap();
     if as_nobody(test, &scratch, true).is_some() {
         assert_eq!(segment.participants().unwrap().len(), 1);
     }
@@ -97,15 +106,28 @@ fn a_segment_that_another_user_may_write_to_is_refused_unless_asked_for() {
             Segment::open_or_create(&path, 128).unwrap_err(),
         ] {
             assert!(
-                matches!(error, Error::ForeignOwner { owner: 0, ours: NOBODY, .. }),
+                matches!(
+                    error,
+                    Error::ForeignOwner {
+                        owner: 0,
+                        ours: NOBODY,
+                        ..
+                    }
+                ),
                 "{error}"
             );
             assert!(error.to_string().contains("allow_other_owner"), "{error}");
         }
         assert_eq!(descriptors(), before);
         for segment in &[
-            Segment::options().allow_other_owner(true).open(&path).unwrap(),
-            Segment::options().allow_other_owner(true).open(descriptor()).unwrap(),
+            Segment::options()
+                .allow_other_owner(true)
+                .open(&path)
+                .unwrap(),
+            Segment::options()
+                .allow_other_owner(true)
+                .open(descriptor())
+                .unwrap(),
         ] {
             toy::check_filled(segment);
             assert!(!segment.is_private());
@@ -113,7 +135,9 @@ fn a_segment_that_another_user_may_write_to_is_refused_unless_asked_for() {
         }
     });
     let scratch = Scratch::new();
-    let builder = Segment::builder(scratch.join("shared")).mode(0o666).size(4096);
+    let builder = Segment::builder(scratch.join("shared"))
+        .mode(0o666)
+        .size(4096);
     let (segment, ()) = builder.create_with(toy::fill).unwrap();
     assert!(!segment.is_private());
     if as_nobody(test, &scratch, true).is_some() {
@@ -133,8 +157,21 @@ fn root_does_not_open_another_users_segment_by_accident() {
     }
     let path = scratch.join("theirs");
     let error = Segment::open(&path).unwrap_err();
-    assert!(matches!(error, Error::ForeignOwner { owner: NOBODY, ours: 0, .. }), "{error}");
-    let segment = Segment::options().allow_other_owner(true).open(&path).unwrap();
+    assert!(
+        matches!(
+            error,
+            Error::ForeignOwner {
+                owner: NOBODY,
+                ours: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let segment = Segment::options()
+        .allow_other_owner(true)
+        .open(&path)
+        .unwrap();
     // Its owner can write to it at any time.
     assert!(!segment.is_private());
 }
@@ -147,7 +184,10 @@ fn a_directory_without_the_right_to_write_is_an_error_that_leaves_nothing() {
         let error = Segment::create(&path, 128).unwrap_err();
         assert!(matches!(error, Error::Permission { .. }), "{error}");
         let path = scratch.join("shut").join("segment");
-        for error in [Segment::create(&path, 128).unwrap_err(), Segment::open(&path).unwrap_err()] {
+        for error in [
+            Segment::create(&path, 128).unwrap_err(),
+            Segment::open(&path).unwrap_err(),
+        ] {
             assert!(matches!(error, Error::Permission { .. }), "{error}");
         }
     });
@@ -175,7 +215,13 @@ fn only_ones_own_leftovers_are_cleaned_away() {
     let scratch = Scratch::new();
     let path = scratch.join("dead");
     Forked::run(|| {
-        std::mem::forget(Segment::builder(&path).size(128).mode(0o666).create().unwrap());
+        std::mem::forget(
+            Segment::builder(&path)
+                .size(128)
+                .mode(0o666)
+                .create()
+                .unwrap(),
+        );
         0
     })
     .join()

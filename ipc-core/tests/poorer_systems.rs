@@ -30,7 +30,9 @@ fn creation_without_unnamed_files_leaves_no_temporary_name() {
         let before = descriptors();
         let start = Instant::now();
         for last in [false, true] {
-            let builder = Segment::builder(&path).size(4096).unlink_when_last_leaves(last);
+            let builder = Segment::builder(&path)
+                .size(4096)
+                .unlink_when_last_leaves(last);
             let (segment, ()) = builder
                 .create_with(|segment| {
                     let names = names_in(scratch);
@@ -56,7 +58,10 @@ fn creation_without_unnamed_files_leaves_no_temporary_name() {
         Segment::create(&path, 1 << 46).unwrap_err();
         assert!(names_in(scratch).is_empty());
         assert_eq!(descriptors(), before);
-        assert!(start.elapsed() < Duration::from_secs(1), "it waited for itself");
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "it waited for itself"
+        );
     });
 }
 
@@ -69,7 +74,9 @@ fn interrupted_creations_are_cleaned_away_and_running_ones_are_not() {
         for micros in 0..300_u64 {
             let child = Forked::run(|| {
                 loop {
-                    let builder = Segment::builder(&path).size(4096).unlink_when_last_leaves(true);
+                    let builder = Segment::builder(&path)
+                        .size(4096)
+                        .unlink_when_last_leaves(true);
                     let _ = builder.create_with(toy::fill).unwrap();
                 }
             });
@@ -123,7 +130,9 @@ fn a_segment_can_be_made_and_opened_without_proc() {
         }
         assert!(!Path::new("/proc/self").exists());
         let path = scratch.join("segment");
-        let builder = Segment::builder(&path).size(4096).unlink_when_last_leaves(true);
+        let builder = Segment::builder(&path)
+            .size(4096)
+            .unlink_when_last_leaves(true);
         let (segment, ()) = builder.create_with(toy::fill).unwrap();
         assert_eq!(names_in(scratch), ["segment"]);
         let other = builder.open_or_create().unwrap();
@@ -141,7 +150,13 @@ fn a_segment_can_be_made_and_opened_without_proc() {
 fn unmount_proc() -> nix::Result<()> {
     let nothing = None::<&str>;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
-    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
+    mount(
+        nothing,
+        "/",
+        nothing,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        nothing,
+    )?;
     umount2("/proc", MntFlags::MNT_DETACH)
 }
 
@@ -152,7 +167,9 @@ fn an_allocation_that_signals_interrupt_goes_on_in_shorter_steps() {
         let path = scratch.join("segment");
         for place in [Place::from(&path), Place::memfd("steps")] {
             let segment = Segment::create(place, (5 << 20) + 1).unwrap();
-            let file = std::fs::File::from(segment.descriptor().unwrap()).metadata().unwrap();
+            let file = std::fs::File::from(segment.descriptor().unwrap())
+                .metadata()
+                .unwrap();
             assert_eq!(file.len(), segment.len());
             assert!(file.blocks() * 512 >= segment.len());
         }
@@ -163,9 +180,17 @@ fn an_allocation_that_signals_interrupt_goes_on_in_shorter_steps() {
 fn space_is_written_where_it_cannot_be_allocated() {
     alone(test_name!(), |scratch| {
         refuse(libc::SYS_fallocate, 3, When::Above(0), libc::EOPNOTSUPP);
-        for place in [Place::from(scratch.join("segment")), Place::memfd("written")] {
-            let (segment, ()) = Segment::builder(place).size(1_000_000).create_with(toy::fill).unwrap();
-            let file = std::fs::File::from(segment.descriptor().unwrap()).metadata().unwrap();
+        for place in [
+            Place::from(scratch.join("segment")),
+            Place::memfd("written"),
+        ] {
+            let (segment, ()) = Segment::builder(place)
+                .size(1_000_000)
+                .create_with(toy::fill)
+                .unwrap();
+            let file = std::fs::File::from(segment.descriptor().unwrap())
+                .metadata()
+                .unwrap();
             assert_eq!(file.len(), segment.len());
             assert!(file.blocks() * 512 >= segment.len());
             toy::check_filled(&Segment::open(segment.descriptor().unwrap()).unwrap());
@@ -191,4 +216,68 @@ fn a_kernel_without_membarrier_makes_symmetric_segments_and_refuses_others_by_na
             skip("this kernel has no membarrier to be taken away");
         }
     });
+}
+
+#[test]
+fn an_overlay_file_system_will_do() {
+    alone(test_name!(), |scratch| {
+        let merged = match mount_overlay(scratch) {
+            Ok(merged) => merged,
+            Err(error) => return skip(&format!("no overlay can be mounted here ({error})")),
+        };
+        let path = merged.join("segment");
+        let builder = Segment::builder(&path)
+            .size(4096)
+            .unlink_when_last_leaves(true);
+        let (segment, ()) = builder.create_with(toy::fill).unwrap();
+        assert_eq!(names_in(&merged), ["segment"]);
+        let other = Segment::open(&path).unwrap();
+        toy::check_filled(&other);
+        assert_eq!(other.participants().unwrap().len(), 2);
+        assert!(clean_in(&merged).unwrap().is_empty());
+        drop((segment, other));
+        assert!(names_in(&merged).is_empty());
+
+        Forked::run(|| {
+            std::mem::forget(builder.create().unwrap());
+            0
+        })
+        .join()
+        .unwrap();
+        assert!(matches!(builder.create(), Err(Error::ExistsDead { .. })));
+        assert_eq!(clean_in(&merged).unwrap().len(), 1);
+        assert!(names_in(&merged).is_empty());
+    });
+}
+
+fn mount_overlay(scratch: &Path) -> nix::Result<std::path::PathBuf> {
+    let nothing = None::<&str>;
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
+    mount(
+        nothing,
+        "/",
+        nothing,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        nothing,
+    )?;
+    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| {
+        let path = scratch.join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    });
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.display(),
+        upper.display(),
+        work.display()
+    );
+    let flags = MsFlags::empty();
+    mount(
+        Some("overlay"),
+        &merged,
+        Some("overlay"),
+        flags,
+        Some(options.as_str()),
+    )?;
+    Ok(merged)
 }

@@ -4,7 +4,7 @@
 mod harness_common;
 
 use harness_common::worker::{die_after, hang, kill_me, role_before_run};
-use harness_common::{PATIENCE, children, promptly};
+use harness_common::{PATIENCE, children, is_anyone, promptly, until};
 use ipc_process::ExitStatusKind::{self, Code, Signal};
 use ipc_queue::harness::{
     Harness, HarnessError, Report, SendError, Sink, Source, WorkResult, WorkerReport, test_name,
@@ -12,7 +12,7 @@ use ipc_queue::harness::{
 use std::time::{Duration, Instant};
 
 /// More than the others need to notice, and less than a hang.
-const SOON: Duration = Duration::from_secs(3);
+const SOON: Duration = Duration::from_secs(10);
 
 fn send_all(source: &mut Source<'_, u64>) -> WorkResult {
     for number in 0.. {
@@ -65,7 +65,9 @@ fn fail(
 }
 
 fn only<'a>(workers: &'a [WorkerReport], name: &str) -> &'a WorkerReport {
-    let [worker] = workers else { panic!("{workers:?}") };
+    let [worker] = workers else {
+        panic!("{workers:?}")
+    };
     assert_eq!(worker.name, name);
     worker
 }
@@ -89,7 +91,11 @@ fn assert_consumer(report: &Report, status: ExitStatusKind) -> &WorkerReport {
     assert_eq!(error, SendError::NoConsumer.to_string(), "{producer}");
     assert_eq!(producer.status, Code(1));
     let messages = &report.messages;
-    assert_eq!(messages.sent, messages.received + messages.lost, "{messages}");
+    assert_eq!(
+        messages.sent,
+        messages.received + messages.lost,
+        "{messages}"
+    );
     assert_eq!((messages.doubled, messages.torn), (0, 0), "{messages}");
     let consumer = only(&report.consumers, "consumer-0");
     assert!(!consumer.is_success());
@@ -122,7 +128,11 @@ fn the_producer_panics() {
     let panic = producer.panic.as_deref().unwrap();
     assert!(panic.contains("the lathe broke") && panic.contains("harness_failures.rs"));
     assert_eq!(producer.result, b"so far");
-    assert!(report.workers().any(|w| w.to_string().contains("producer-0")));
+    assert!(
+        report
+            .workers()
+            .any(|w| w.to_string().contains("producer-0"))
+    );
 }
 
 #[test]
@@ -143,8 +153,10 @@ fn the_producer_is_killed_while_the_ring_is_full() {
         send_all(source)
     };
     let consume = |sink: &mut Sink<'_, u64>| {
-        // Longer than the producer lives: it waits for room when it dies.
-        std::thread::sleep(Duration::from_millis(60));
+        // So it waits for room when it dies.
+        until("the producer's death", || {
+            !is_anyone(test_name!(), "producer")
+        });
         receive_all(sink)
     };
     let report = fail(test_name!(), produce, consume);
@@ -167,7 +179,9 @@ fn the_producer_is_killed_while_the_ring_is_empty() {
 fn the_producer_is_killed_at_any_moment_of_the_stream() {
     for _ in 0..25 {
         let produce = |source: &mut Source<'_, u64>| {
-            die_after(Duration::from_micros(u64::from(std::process::id()) * 7919 % 3000));
+            die_after(Duration::from_micros(
+                u64::from(std::process::id()) * 7919 % 3000,
+            ));
             send_all(source)
         };
         let report = fail(test_name!(), produce, receive_all);
@@ -220,7 +234,9 @@ fn the_consumer_is_killed_while_the_ring_is_full() {
 #[test]
 fn the_consumer_is_killed_while_the_ring_is_empty() {
     let produce = |source: &mut Source<'_, u64>| {
-        std::thread::sleep(Duration::from_millis(60));
+        until("the consumer's death", || {
+            !is_anyone(test_name!(), "consumer")
+        });
         send_all(source)
     };
     let consume = |sink: &mut Sink<'_, u64>| {
@@ -236,7 +252,9 @@ fn the_consumer_is_killed_while_the_ring_is_empty() {
 fn the_consumer_is_killed_at_any_moment_of_the_stream() {
     for _ in 0..25 {
         let consume = |sink: &mut Sink<'_, u64>| {
-            die_after(Duration::from_micros(u64::from(std::process::id()) * 7919 % 3000));
+            die_after(Duration::from_micros(
+                u64::from(std::process::id()) * 7919 % 3000,
+            ));
             receive_all(sink)
         };
         let report = fail(test_name!(), send_all, consume);
@@ -280,6 +298,51 @@ fn a_worker_is_killed_at_any_moment_of_its_life() {
     assert!(ended_early > 0, "no kill came before the stream");
 }
 
+/// The survivor finds out by itself that the other is dead, before the parent says what that
+/// means: it waits for that.
+#[test]
+fn a_worker_is_killed_while_the_parent_is_busy() {
+    // Several times what a survivor takes to look for the dead.
+    const BUSY: Duration = Duration::from_millis(400);
+    for victim in ["producer", "consumer"] {
+        let die_if = |victim: &str, role| {
+            if victim == role {
+                kill_me(libc::SIGKILL);
+                hang();
+            }
+        };
+        let mut first = true;
+        let harness = Harness::new(test_name!())
+            .under_test(test_name!())
+            .capacity(4)
+            .params(victim)
+            .on_progress(|_| {
+                if std::mem::take(&mut first) {
+                    until("the death", || !is_anyone(test_name!(), victim));
+                    std::thread::sleep(BUSY);
+                }
+            })
+            .producer(|source| {
+                source.send(0)?;
+                die_if(str::from_utf8(&source.params())?, "producer");
+                (1..).try_for_each(|number| Ok(source.send(number)?))
+            })
+            .consumer(|sink| {
+                die_if(str::from_utf8(&sink.params())?, "consumer");
+                receive_all(sink)
+            });
+        let error = promptly(SOON, || harness.run()).unwrap_err();
+        let HarnessError::WorkersFailed { report } = error else {
+            panic!("{error:#?}");
+        };
+        let killed = Signal(libc::SIGKILL);
+        match victim {
+            "producer" => drop(assert_producer(&report, killed)),
+            _ => drop(assert_consumer(&report, killed)),
+        }
+    }
+}
+
 #[test]
 fn both_are_killed() {
     let produce = |source: &mut Source<'_, u64>| {
@@ -300,15 +363,16 @@ fn both_are_killed() {
 #[test]
 fn a_stopped_worker_goes_on_later() {
     const COUNT: u64 = 2000;
-    // A process that stops itself cannot wake itself: its own child does it.
+    // By a child, as a stopped process cannot wake itself.
     fn stop_for_a_while() {
         let me = std::process::id();
-        let mut waker = std::process::Command::new("sh")
-            .args(["-c", &format!("sleep 0.15; kill -CONT {me}")])
-            .spawn()
-            .unwrap();
-        kill_me(libc::SIGSTOP);
-        waker.wait().unwrap();
+        let status = std::process::Command::new("sh")
+            .args([
+                "-c",
+                &format!("kill -STOP {me}; sleep 0.15; kill -CONT {me}"),
+            ])
+            .status();
+        assert!(status.unwrap().success());
     }
     let since = Instant::now();
     let report = Harness::new("stopped")
@@ -356,7 +420,12 @@ fn a_consumer_that_leaves_messages_behind_is_not_exact() {
     let Err(error @ HarnessError::NotExact { .. }) = run else {
         panic!("{run:#?}");
     };
-    assert!(error.to_string().contains("sent 10, received 3, lost 7, doubled 0, torn 0"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("sent 10, received 3, lost 7, doubled 0, torn 0"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -371,20 +440,35 @@ fn a_worker_that_ends_before_run_is_reported() {
                 _ => {}
             }
         }
-        let early = ["producer exits", "consumer exits", "both exit", "both are killed"][round];
+        let early = [
+            "producer exits",
+            "consumer exits",
+            "both exit",
+            "both are killed",
+        ][round];
         // SAFETY: other tests of this program neither set nor, in C code, read the environment.
         unsafe { std::env::set_var("HARNESS_TEST_EARLY", early) };
         let report = fail(test_name!(), send_all, receive_all);
         match early {
             "producer exits" => {
                 let error = assert_producer(&report, Code(0)).error.as_deref();
-                assert!(error.unwrap().contains("without running its role"), "{error:?}");
+                assert!(
+                    error.unwrap().contains("without running its role"),
+                    "{error:?}"
+                );
             }
             "consumer exits" => {
                 let error = assert_consumer(&report, Code(0)).error.as_deref();
-                assert!(error.unwrap().contains("without running its role"), "{error:?}");
+                assert!(
+                    error.unwrap().contains("without running its role"),
+                    "{error:?}"
+                );
             }
-            "both exit" => assert!(report.workers().all(|w| w.status == Code(0) && !w.is_success())),
+            "both exit" => assert!(
+                report
+                    .workers()
+                    .all(|w| w.status == Code(0) && !w.is_success())
+            ),
             _ => assert!(report.workers().all(|w| w.status == Signal(libc::SIGKILL))),
         }
     }

@@ -5,7 +5,9 @@ mod harness_common;
 
 use harness_common::driver::{Driver, scene};
 use harness_common::worker::{hang, kill_me, role_before_run, say};
-use harness_common::{PATIENCE, children, ends_within, harness_memory_of, pids, until, uses_dev_shm};
+use harness_common::{
+    PATIENCE, children, ends_within, harness_memory_of, pids, until, uses_dev_shm,
+};
 use ipc_process::ExitStatusKind;
 use ipc_queue::harness::{Harness, HarnessError, Report, Sink, Source, WorkResult, test_name};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -13,7 +15,14 @@ use std::time::Duration;
 
 /// What the workers do when the signal comes.
 const PHASES: [&str; 8] = [
-    "before run", "at the gate", "flowing", "full", "empty", "draining", "stopped", "last one left",
+    "before run",
+    "at the gate",
+    "flowing",
+    "full",
+    "empty",
+    "draining",
+    "stopped",
+    "last one left",
 ];
 
 fn send_all(source: &mut Source<'_, u64>) -> WorkResult {
@@ -43,10 +52,7 @@ fn harness<'a>(test: &str, phase: &'a str) -> Harness<'a, u64> {
         .producer(move |source| match phase {
             "empty" => hang(),
             "draining" => (0..3).try_for_each(|n| Ok(source.send(n)?)),
-            "stopped" => {
-                kill_me(libc::SIGSTOP);
-                Ok(())
-            }
+            "stopped" => stop(),
             "last one left" => std::process::exit(3),
             _ => send_all(source),
         })
@@ -58,18 +64,28 @@ fn harness<'a>(test: &str, phase: &'a str) -> Harness<'a, u64> {
             say("here");
             match phase {
                 "full" | "draining" | "last one left" => hang(),
-                "stopped" => kill_me(libc::SIGSTOP),
+                "stopped" => stop(),
                 _ => {}
             }
             receive_all(sink)
         })
 }
 
+fn stop() -> ! {
+    kill_me(libc::SIGSTOP);
+    // The signal may stop another thread first, and this one a little later.
+    hang()
+}
+
 /// The driver, when it has nothing to do but to run, and to say what came of it.
 fn drive(test: &str, phase: &str) {
+    drive_one(test, phase);
+    assert!(children().is_empty(), "a worker or a zombie is left");
+}
+
+fn drive_one(test: &str, phase: &str) {
     match harness(test, phase).run() {
         Err(HarnessError::Interrupted { signal, report }) => {
-            assert!(children().is_empty(), "a worker or a zombie is left");
             assert_all_ended(&report);
             say(&format!("interrupted by {signal}"));
         }
@@ -80,7 +96,11 @@ fn drive(test: &str, phase: &str) {
 fn assert_all_ended(report: &Report) {
     assert_eq!((report.producers.len(), report.consumers.len()), (1, 1));
     let messages = &report.messages;
-    assert_eq!(messages.sent, messages.received + messages.lost, "{messages}");
+    assert_eq!(
+        messages.sent,
+        messages.received + messages.lost,
+        "{messages}"
+    );
     for worker in report.workers() {
         let ends = [
             ExitStatusKind::Signal(libc::SIGKILL),
@@ -97,7 +117,6 @@ fn assert_all_ended(report: &Report) {
 /// The driver in the phase, and its workers.
 fn reach(test: &str, phase: &str) -> (Driver, Vec<(u32, std::os::fd::OwnedFd)>) {
     let mut driver = Driver::start(test, phase);
-    // Both, also those that end soon: they are zombies at least, until the driver reaps them.
     let workers = driver.workers();
     driver.hear("here");
     if phase == "stopped" {
@@ -121,7 +140,7 @@ fn each_phase(test: &str, strike: impl Fn(&str, Driver, Vec<(u32, std::os::fd::O
 fn interrupted(test: &str, signal: i32, send: impl Fn(&Driver)) {
     each_phase(test, |phase, driver, workers| {
         send(&driver);
-        let end = driver.end(Duration::from_secs(2));
+        let end = driver.end(PATIENCE);
         let line = format!("@interrupted by {signal}");
         assert!(end.said.contains(&line), "{phase}: {end:#?}");
         assert_eq!((end.code, end.signal), (Some(0), None), "{phase}: {end:#?}");
@@ -136,7 +155,9 @@ fn sigint_in_every_phase() {
     if let Some(phase) = scene() {
         return drive(test_name!(), &phase);
     }
-    interrupted(test_name!(), libc::SIGINT, |driver| driver.signal(libc::SIGINT));
+    interrupted(test_name!(), libc::SIGINT, |driver| {
+        driver.signal(libc::SIGINT)
+    });
 }
 
 #[test]
@@ -144,7 +165,9 @@ fn sigterm_in_every_phase() {
     if let Some(phase) = scene() {
         return drive(test_name!(), &phase);
     }
-    interrupted(test_name!(), libc::SIGTERM, |driver| driver.signal(libc::SIGTERM));
+    interrupted(test_name!(), libc::SIGTERM, |driver| {
+        driver.signal(libc::SIGTERM)
+    });
 }
 
 #[test]
@@ -152,7 +175,9 @@ fn ctrl_c_which_the_workers_get_too_in_every_phase() {
     if let Some(phase) = scene() {
         return drive(test_name!(), &phase);
     }
-    interrupted(test_name!(), libc::SIGINT, |driver| driver.signal_group(libc::SIGINT));
+    interrupted(test_name!(), libc::SIGINT, |driver| {
+        driver.signal_group(libc::SIGINT)
+    });
 }
 
 #[test]
@@ -168,7 +193,10 @@ fn a_killed_parent_takes_all_with_it_in_every_phase() {
         }
         driver.signal(libc::SIGKILL);
         for (pid, worker) in &workers {
-            assert!(ends_within(worker, Duration::from_secs(1)), "{phase}: {pid} lives");
+            assert!(
+                ends_within(worker, Duration::from_secs(1)),
+                "{phase}: {pid} lives"
+            );
         }
         let end = driver.end(Duration::from_secs(1));
         assert_eq!(end.signal, Some(libc::SIGKILL));
@@ -195,14 +223,46 @@ fn a_parent_killed_while_it_starts_leaves_nobody() {
     for round in 0..40 {
         let mut driver = Driver::start(test_name!(), "start");
         driver.hear("driver");
-        std::thread::sleep(Duration::from_micros(round * 250));
+        std::thread::sleep(Duration::from_micros(round * 1500));
         driver.signal(libc::SIGKILL);
         // Everybody has the driver's standard error.
         let end = driver.end(Duration::from_secs(1));
         assert_eq!(end.signal, Some(libc::SIGKILL), "{end:#?}");
-        workers_seen += end.said.iter().filter(|line| line.contains("@worker")).count();
+        workers_seen += end
+            .said
+            .iter()
+            .filter(|line| line.contains("@worker"))
+            .count();
     }
     assert!(workers_seen > 0, "never killed late enough");
+}
+
+/// Before the run has its handlers the signal ends the program, after that the run; there is
+/// nothing between.
+#[test]
+fn an_interrupt_while_it_starts_leaves_nobody() {
+    if scene().is_some() {
+        if role_before_run().is_none() {
+            say("driver");
+        }
+        return drive(test_name!(), "flowing");
+    }
+    let mut interrupted = 0;
+    for round in 0..30 {
+        let mut driver = Driver::start(test_name!(), "start");
+        driver.hear("driver");
+        std::thread::sleep(Duration::from_micros(round * 500));
+        driver.signal(libc::SIGINT);
+        let end = driver.end(PATIENCE);
+        let reported = end.said.contains(&"@interrupted by 2".to_owned());
+        let expected = match reported {
+            true => (Some(0), None),
+            false => (None, Some(libc::SIGINT)),
+        };
+        assert_eq!((end.code, end.signal), expected, "{end:#?}");
+        interrupted += usize::from(reported);
+    }
+    assert!(interrupted > 0, "never late enough");
 }
 
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
@@ -279,7 +339,10 @@ fn handlers_are_restored_after_success_failure_and_interruption() {
         "success" => drop(quick(test_name!()).run().unwrap()),
         "failure" => {
             let run = quick(test_name!()).consumer(|_| Err("no".into())).run();
-            assert!(matches!(run, Err(HarnessError::WorkersFailed { .. })), "{run:?}");
+            assert!(
+                matches!(run, Err(HarnessError::WorkersFailed { .. })),
+                "{run:?}"
+            );
         }
         PANICS => {
             let run = quick(test_name!()).on_progress(|_| panic!("no"));
@@ -295,7 +358,9 @@ fn handlers_are_restored_after_success_failure_and_interruption() {
     assert_eq!([now(libc::SIGINT), now(libc::SIGTERM)], before);
     // And they work.
     kill_me(libc::SIGINT);
-    until("the handler that was there before", || CAUGHT.load(Ordering::SeqCst) == libc::SIGINT);
+    until("the handler that was there before", || {
+        CAUGHT.load(Ordering::SeqCst) == libc::SIGINT
+    });
 }
 
 /// As under nohup, or in a script's background.
@@ -311,12 +376,18 @@ fn ignored_signals_stay_ignored() {
     }
     let (driver, workers) = reach(test_name!(), "flowing");
     driver.signal_group(libc::SIGINT);
-    for (pid, process) in workers.iter().chain(&[(driver.pid(), harness_common::pidfd(driver.pid()))]) {
+    for (pid, process) in workers
+        .iter()
+        .chain(&[(driver.pid(), harness_common::pidfd(driver.pid()).unwrap())])
+    {
         assert!(!ends_within(process, Duration::from_millis(200)), "{pid}");
     }
     driver.signal(libc::SIGTERM);
     let end = driver.end(PATIENCE);
-    assert!(end.said.contains(&"@interrupted by 15".to_owned()), "{end:#?}");
+    assert!(
+        end.said.contains(&"@interrupted by 15".to_owned()),
+        "{end:#?}"
+    );
     assert_eq!(end.code, Some(0), "{end:#?}");
 }
 
@@ -327,7 +398,7 @@ fn one_signal_ends_all_runs_of_the_program() {
         harness(test_name!(), "flowing").run_if_worker();
         std::thread::scope(|scope| {
             for _ in 0..3 {
-                scope.spawn(|| drive(test_name!(), "flowing"));
+                scope.spawn(|| drive_one(test_name!(), "flowing"));
             }
         });
         assert_eq!(now(libc::SIGINT).handler, libc::SIG_DFL);
@@ -344,37 +415,80 @@ fn one_signal_ends_all_runs_of_the_program() {
     assert_eq!(end.code, Some(0), "{end:#?}");
 }
 
-/// Nobody presses Ctrl-C in vain, however late: in the run, it is `Interrupted`; after it, the
-/// handler that was there before gets it.
+/// When all workers have ended and the run has yet to return.
 #[test]
-fn no_signal_is_swallowed_at_the_end_of_a_run() {
+fn a_signal_after_the_last_worker_still_interrupts() {
     if scene().is_some() {
-        run_until_interrupted(test_name!());
+        let run = quick(test_name!())
+            .on_progress(|_| {
+                if children().is_empty() {
+                    // To this thread: the handler has run when this returns.
+                    // SAFETY: a call on a plain number.
+                    unsafe { libc::raise(libc::SIGTERM) };
+                }
+            })
+            .run();
+        let Err(HarnessError::Interrupted { signal, report }) = run else {
+            panic!("{run:#?}");
+        };
+        assert_eq!(signal, libc::SIGTERM);
+        assert!(report.messages.is_exact() && report.workers().all(|w| w.is_success()));
         return;
     }
-    for round in 0..30 {
-        let mut driver = Driver::start(test_name!(), "end");
-        driver.hear("running");
-        std::thread::sleep(Duration::from_micros(round * 1300));
-        driver.signal(libc::SIGINT);
-        let end = driver.end(PATIENCE);
-        assert!(end.said.contains(&"@got it".to_owned()), "{round}: {end:#?}");
-    }
+    let end = Driver::start(test_name!(), "late").end(PATIENCE);
+    assert_eq!(end.code, Some(0), "{end:#?}");
 }
 
-/// Short runs until the signal arrives, one way or the other.
-fn run_until_interrupted(test: &str) {
-    quick(test).run_if_worker();
-    set(libc::SIGINT, handler(), libc::SA_RESTART);
-    say("running");
-    for _ in 0..100 {
-        match quick(test).run() {
-            Err(HarnessError::Interrupted { .. }) => return say("got it"),
-            Ok(_) | Err(HarnessError::WorkersFailed { .. }) => {}
-            other => panic!("{other:#?}"),
-        }
-        if CAUGHT.load(Ordering::SeqCst) == libc::SIGINT {
-            return say("got it");
-        }
+/// Where the run ends by an error before it looks for signals.
+#[test]
+fn a_signal_that_a_run_does_not_report_goes_to_the_handler_that_was_there() {
+    if scene().is_some() {
+        quick(test_name!()).run_if_worker();
+        let before = set(libc::SIGINT, handler(), libc::SA_RESTART);
+        let run = quick(test_name!()).on_progress(|_| {
+            // To this thread: the handler has run when this returns.
+            // SAFETY: a call on a plain number.
+            unsafe { libc::raise(libc::SIGINT) };
+            panic!("in the way");
+        });
+        let run = std::panic::AssertUnwindSafe(|| run.run());
+        assert!(std::panic::catch_unwind(run).is_err());
+        assert_eq!(now(libc::SIGINT), before);
+        until("the handler that was there before", || {
+            CAUGHT.load(Ordering::SeqCst) == libc::SIGINT
+        });
+        assert!(children().is_empty());
+        return;
     }
+    let end = Driver::start(test_name!(), "unreported").end(PATIENCE);
+    assert_eq!(end.code, Some(0), "{end:#?}");
+}
+
+/// An impatient user presses it again and again: all of it was for the run that it ended.
+#[test]
+fn further_ctrl_cs_change_nothing() {
+    if scene().is_some() {
+        quick(test_name!()).run_if_worker();
+        let before = set(libc::SIGINT, handler(), libc::SA_RESTART);
+        let mut presses = 0;
+        let run = quick(test_name!())
+            .on_progress(|_| {
+                // To this thread: the handler has run when this returns.
+                // SAFETY: a call on a plain number.
+                unsafe { libc::raise(libc::SIGINT) };
+                presses += 1;
+            })
+            .run();
+        assert!(
+            matches!(run, Err(HarnessError::Interrupted { .. })),
+            "{run:?}"
+        );
+        assert!(presses >= 2);
+        assert_eq!(now(libc::SIGINT), before);
+        assert_eq!(CAUGHT.load(Ordering::SeqCst), 0);
+        assert!(children().is_empty());
+        return;
+    }
+    let end = Driver::start(test_name!(), "impatient").end(PATIENCE);
+    assert_eq!(end.code, Some(0), "{end:#?}");
 }

@@ -7,7 +7,7 @@ use common::raw::Raw;
 use common::{unnamed, until};
 use ipc_core::Wait;
 use ipc_process::{run_if_worker, test_name};
-use ipc_queue::spsc::{PopError, Ring};
+use ipc_queue::spsc::{PopError, PushError, Ring};
 use std::time::{Duration, Instant};
 
 const SCOPE: &str = "deaths";
@@ -56,6 +56,8 @@ fn a_blocked_consumer_learns_of_the_death_after_all_messages_and_once() {
             tx.must(Order::TryPush(i));
         }
         tx.kill();
+        // Known to be dead before the first is taken.
+        ring.segment().recover().unwrap();
         for i in 0..3 {
             assert_eq!(rx.ask(Order::Pop), Answer::Message(i), "{wait:?}");
         }
@@ -99,6 +101,33 @@ fn a_polling_consumer_learns_of_it_too() {
             assert_eq!(rx.ask(Order::TryPop), Answer::EmptyOrFull);
             rx.must(Order::DropConsumer);
         }
+    }
+}
+
+/// Shorter waits than the interval at which a waiter looks after the dead must not put that off for
+/// ever.
+#[test]
+fn who_only_ever_waits_a_little_learns_of_it_soon() {
+    become_worker();
+    let ring = unnamed::<u64>(1);
+    for wait in POLICIES {
+        let mut rx = ring.consumer().unwrap();
+        rx.set_wait(wait);
+        producer(test_name!(), &ring).kill();
+        let short = Duration::from_millis(1);
+        let soon = (0..50).any(|_| matches!(rx.pop_timeout(short), Err(PopError::ProducerDied)));
+        assert!(soon, "{wait:?}");
+        drop(rx);
+
+        let mut tx = ring.producer().unwrap();
+        tx.set_wait(wait);
+        consumer(test_name!(), &ring, wait).kill();
+        tx.push(1).unwrap();
+        let soon =
+            (0..50).any(|_| matches!(tx.push_timeout(2, short), Err(PushError::ConsumerDied)));
+        assert!(soon, "{wait:?}");
+        drop(tx);
+        ring.consumer().unwrap().pop().unwrap();
     }
 }
 

@@ -125,8 +125,10 @@ fn the_parent_goes_on_undisturbed() {
         drop(rx);
         let child = Forked::run(|| {
             let own = Ring::<u64>::open(descriptor.try_clone().unwrap()).unwrap();
-            assert!(matches!(own.producer(), Err(OpenError::RoleTaken { pid, .. })
-                if pid == nix::unistd::getppid().as_raw() as u32));
+            assert!(
+                matches!(own.producer(), Err(OpenError::RoleTaken { pid, .. })
+                if pid == nix::unistd::getppid().as_raw() as u32)
+            );
             assert_eq!(own.consumer().unwrap().pop().unwrap(), Some(4));
             0
         });

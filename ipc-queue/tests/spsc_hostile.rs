@@ -87,6 +87,14 @@ fn contradicting_cursors_are_an_error_of_every_form() {
             matches!(&error, OpenError::Segment(it) if is_damage(it)),
             "{error}"
         );
+        for word in [
+            raw::PRODUCER,
+            raw::CONSUMER,
+            raw::PRODUCER_DEATHS,
+            raw::CONSUMER_DEATHS,
+        ] {
+            assert_eq!(raw.get(word), 0);
+        }
     }
     // Repaired, everything goes on.
     raw.set(raw::HEAD, 0);
@@ -128,7 +136,7 @@ fn cursors_around_the_largest_number_work() {
 fn a_role_held_by_nobody_who_exists_can_be_taken() {
     // Ids that were never handed out; old ones; marks of any number; and what only looks like one.
     for word in [
-        0x0001_0001,
+        0x0001_0020,
         0x7FFF_0000_0000_0000,
         0xFFFF,
         0xFFFF_FFFF_FFFF_FFFF,
@@ -257,7 +265,14 @@ fn survives<T: Payload>(capacity: usize, value: T, rounds: u64, seed: u64) {
             exercise(&ring, value);
         }
         for word in WORDS {
-            raw.set(word, if random.below(2) == 0 { 0 } else { garbage(&mut random) });
+            raw.set(
+                word,
+                if random.below(2) == 0 {
+                    0
+                } else {
+                    garbage(&mut random)
+                },
+            );
         }
         exercise(&ring, value);
         drop((tx, rx));
@@ -330,7 +345,10 @@ fn a_blocked_call_notices_damage() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let popped = rx.pop_timeout(common::PATIENCE);
-                assert!(matches!(popped, Err(PopError::Segment(Error::Corrupted { .. }))));
+                assert!(matches!(
+                    popped,
+                    Err(PopError::Segment(Error::Corrupted { .. }))
+                ));
             });
             if wait == Wait::Park {
                 common::until("the consumer sleeps", || raw.consumer_sleeps());
@@ -342,7 +360,10 @@ fn a_blocked_call_notices_damage() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let pushed = tx.push_timeout(2, common::PATIENCE);
-                assert!(matches!(pushed, Err(PushError::Segment(Error::Corrupted { .. }))));
+                assert!(matches!(
+                    pushed,
+                    Err(PushError::Segment(Error::Corrupted { .. }))
+                ));
             });
             if wait == Wait::Park {
                 common::until("the producer sleeps", || raw.producer_sleeps());

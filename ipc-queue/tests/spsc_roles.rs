@@ -166,7 +166,11 @@ fn the_next_one_goes_on_where_one_was_killed() {
     rx.must(Order::BeConsumer);
     tx.must(Order::TryPush(3));
     tx.must(Order::TryPush(4));
-    assert_eq!(tx.ask(Order::TryPush(5)), Answer::PeerDied, "full, and once");
+    assert_eq!(
+        tx.ask(Order::TryPush(5)),
+        Answer::PeerDied,
+        "full, and once"
+    );
     assert_eq!(tx.ask(Order::TryPush(5)), Answer::EmptyOrFull);
     for i in 1..5 {
         assert_eq!(rx.ask(Order::TryPop), Answer::Message(i));

@@ -183,6 +183,9 @@ impl Event {
         if self.take().is_some() {
             return Ok(());
         }
+        if deadline == Deadline::PAST {
+            return Err(EventError::TimedOut);
+        }
         let fences = self.object.segment().attachment().fences();
         self.words
             .bell

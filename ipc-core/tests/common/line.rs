@@ -41,9 +41,19 @@ impl Line {
         byte[0]
     }
 
+    fn read(&self) -> std::io::Result<usize> {
+        loop {
+            match (&self.0).read(&mut [0]) {
+                // Stopped and continued: that ends a read with a time-out.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
     /// Waits until the other end says something or is gone.
     pub fn wait(&self) {
-        let _ = (&self.0).read(&mut [0]);
+        let _ = self.read();
     }
 
     /// Waits for exactly this byte.
@@ -72,8 +82,7 @@ impl Line {
 
     /// Waits until no process has the other end any more.
     pub fn hear_the_end(&self) {
-        let mut byte = [0];
-        match (&self.0).read(&mut byte) {
+        match self.read() {
             Ok(0) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             other => panic!("not the end of the line: {other:?}"),

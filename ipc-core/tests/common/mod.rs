@@ -7,5 +7,6 @@ pub mod peer;
 pub mod scratch;
 pub mod seccomp;
 pub mod solo;
+pub mod stepped;
 pub mod toy;
 pub mod words;

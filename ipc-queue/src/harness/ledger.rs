@@ -94,11 +94,12 @@ pub(crate) enum Novelty {
     Doubled,
 }
 
-// All Relaxed: each word has one writer, and the parent reads final values only after the worker
-// has ended, which orders them.
+// Relaxed unless said otherwise: each word has one writer, and the parent reads final values only
+// after the worker has ended, which orders them.
 impl Account {
     pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        // Acquire: pairs with the Release in `enter`. Who has seen a message received sees it sent.
+        self.received.load(Ordering::Acquire)
     }
 
     pub(crate) fn doubled(&self) -> u64 {
@@ -117,8 +118,11 @@ impl Account {
             increment(&self.doubled);
             return Novelty::Doubled;
         }
-        self.expected.store(sequence + 1, Ordering::Relaxed);
-        increment(&self.received);
+        self.expected
+            .store(sequence.saturating_add(1), Ordering::Relaxed);
+        let received = self.received.load(Ordering::Relaxed) + 1;
+        // Release: pairs with the Acquire in `received`.
+        self.received.store(received, Ordering::Release);
         Novelty::New
     }
 
@@ -131,4 +135,36 @@ impl Account {
 #[inline]
 fn increment(word: &AtomicU64) {
     word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc_core::Place;
+
+    fn account() -> SharedRef<Account> {
+        let segment = Segment::builder(Place::memfd("ledger"))
+            .size(Ledger::size_for(1) + 4096)
+            .create()
+            .unwrap();
+        Ledger::create(&segment, 1).unwrap().account(0).unwrap()
+    }
+
+    #[test]
+    fn what_came_before_is_doubled_and_what_was_left_out_is_not_received() {
+        let account = account();
+        // A ring that delivers 2 in place of 1, 2 again, and 1 late.
+        let novelties = [0, 2, 2, 1, 3].map(|sequence| account.enter(sequence));
+        use Novelty::{Doubled, New};
+        assert_eq!(novelties, [New, New, Doubled, Doubled, New]);
+        assert_eq!(
+            (account.received(), account.doubled(), account.torn()),
+            (3, 2, 0)
+        );
+        account.enter_torn();
+        assert_eq!(
+            (account.received(), account.doubled(), account.torn()),
+            (3, 2, 1)
+        );
+    }
 }

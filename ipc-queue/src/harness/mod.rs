@@ -29,8 +29,10 @@
 //! [`Harness::run`] starts the current program again for each worker, and there runs its function:
 //!
 //! * What stands before `run` in `main` runs in the workers too, so that the same functions are
-//!   there. Keep it free of effects. Nothing is shared between the processes but what is handed
-//!   over: [parameters](Harness::params), messages, results.
+//!   there. Keep it free of effects, and of the command line: a worker inherits the environment,
+//!   but gets no arguments (`main` may call [`Harness::run_if_worker`] before it reads its own).
+//!   Nothing is shared between the processes but what is handed over:
+//!   [parameters](Harness::params), messages, results.
 //! * The stream ends when the producer's function has returned: the consumer gets the messages
 //!   that are left, and then `None`. No message is spent on that.
 //! * Every message carries its producer, its number and a checksum. Lost, doubled and torn ones
@@ -39,7 +41,7 @@
 //!   others come to their end. The ring is in a memfd: whatever happens to the parent, the kernel
 //!   ends the workers, and nothing is left.
 //! * SIGINT and SIGTERM end the workers, and `run` returns [`HarnessError::Interrupted`]. The
-//!   handlers that were there before are put back.
+//!   handlers that were there before are put back; a signal that is ignored stays so.
 //!
 //! A program with several harnesses calls [`Harness::run_if_worker`] on each of them before it
 //! runs the first. Within a `#[test]`, tell the test's name with [`Harness::under_test`].

@@ -5,7 +5,7 @@ use super::report::{Progress, WorkerReport};
 use super::signals::Interrupts;
 use super::stage::Stage;
 use ipc_core::Payload;
-use ipc_process::{Exit, Process};
+use ipc_process::{Exit, ExitStatusKind, Process};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
@@ -131,9 +131,24 @@ impl<'a, T: Payload> Monitor<'a, T> {
             }
         }
         Ok(Ending {
-            interrupted_by,
+            interrupted_by: interrupted_by.or_else(|| self.interrupted_late()),
             elapsed: self.elapsed(),
         })
+    }
+
+    /// The signal that came when the last workers were ending, or that ended them.
+    fn interrupted_late(&self) -> Option<i32> {
+        let killed_by = self.members.iter().find_map(|member| match &member.exit {
+            Some(exit) => match exit.status {
+                ExitStatusKind::Signal(signal) => Some(signal),
+                ExitStatusKind::Code(_) => None,
+            },
+            None => None,
+        });
+        match killed_by {
+            Some(signal) => self.interrupts.arrived_with(signal),
+            None => self.interrupts.arrived(),
+        }
     }
 
     fn is_anyone_running(&self) -> bool {

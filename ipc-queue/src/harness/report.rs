@@ -12,7 +12,7 @@ pub struct Messages {
     pub sent: u64,
     /// Different intact messages that the consumer received.
     pub received: u64,
-    /// Sent and never received.
+    /// Sent and never received intact: a torn message counts here too.
     pub lost: u64,
     /// Received more than once.
     pub doubled: u64,
@@ -73,7 +73,7 @@ impl WorkerReport {
         }
     }
 
-    /// Whether its function returned `Ok`.
+    /// Whether its function returned `Ok`, or ended the process with exit code 0.
     pub fn is_success(&self) -> bool {
         self.status == ExitStatusKind::Code(0) && self.panic.is_none() && self.error.is_none()
     }

@@ -68,7 +68,9 @@ impl<'a, T: Payload> Harness<'a, T> {
     /// `params()`. Default: nothing. In a worker this call's bytes are not used, but what the
     /// parent gave.
     pub fn params(mut self, params: impl Into<ParamsSource>) -> Self {
-        self.params = Some(params.into().into_params());
+        if ipc_process::worker_scope().is_none() {
+            self.params = Some(params.into().into_params());
+        }
         self
     }
 

@@ -66,10 +66,56 @@ impl<T: Payload> Stage<T> {
     }
 
     pub(super) fn progress(&self, elapsed: Duration) -> Result<Progress> {
+        // In this order, and not `received` after more has been sent: it is never the greater.
+        let received = self.ledger.account(0)?.received();
         Ok(Progress {
             elapsed,
             sent: self.ring.pushed()?,
-            received: self.ledger.account(0)?.received(),
+            received,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::envelope::Stamp;
+
+    /// Whoever shows the difference must not see it wrap. In threads, as only the order of the
+    /// loads in `progress` matters.
+    #[test]
+    fn nobody_has_received_what_was_not_sent() {
+        const COUNT: u64 = 200_000;
+        let stage = Stage::<u64>::set(64).unwrap();
+        let (mut tx, mut rx) = (
+            stage.ring.producer().unwrap(),
+            stage.ring.consumer().unwrap(),
+        );
+        let account = stage.ledger.account(0).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for sequence in 0..COUNT {
+                    let stamp = Stamp {
+                        producer: 0,
+                        sequence,
+                    };
+                    tx.push(Envelope::seal(stamp, sequence)).unwrap();
+                }
+                tx.close().unwrap();
+            });
+            scope.spawn(move || {
+                while let Some(sealed) = rx.pop().unwrap() {
+                    account.enter(sealed.open().unwrap().0.sequence);
+                }
+            });
+            loop {
+                let progress = stage.progress(Duration::ZERO).unwrap();
+                assert!(progress.received <= progress.sent, "{progress:?}");
+                if progress.received == COUNT {
+                    break;
+                }
+            }
+        });
+        assert!(stage.messages().unwrap().is_exact());
     }
 }

@@ -78,7 +78,7 @@ impl<T: Payload> Consumer<T> {
         words.consumer.claim(&owner, ring.object(), "consumer")?;
         let capacity = ring.capacity() as u64;
         let head = Head::resume(&words.cursors, capacity)
-            .inspect_err(|_| words.consumer.release(&owner))
+            .inspect_err(|_| words.consumer.release(owner.id()))
             .map_err(|Contradiction| contradiction(ring))?;
         let attachment = ring.segment().attachment().clone();
         Ok(Self {
@@ -100,7 +100,8 @@ impl<T: Payload> Consumer<T> {
         self.wait = wait;
     }
 
-    /// Pops a message if there is one. Wait-free.
+    /// Pops a message if there is one. Wait-free, but for every 64th refusal in a row, which looks
+    /// after the dead: who polls learns of a producer's death by then.
     ///
     /// # Errors
     /// [`PopError::Empty`]; [`PopError::ProducerDied`], once, when everything it committed has
@@ -288,10 +289,16 @@ impl<T: Payload> Consumer<T> {
         self.capacity as usize
     }
 
-    /// Whether this process may pop now, judged by what is known already.
+    /// Whether this process may pop now. Looks at the producer's cursor only if nothing is known
+    /// to be there, and without a call: in a stream there mostly is something then.
     #[inline(always)]
-    fn is_ready(&self) -> bool {
-        self.head.known_messages() > 0 && self.attachment.is_mine()
+    fn is_ready(&mut self) -> bool {
+        self.attachment.is_mine()
+            && (self.head.known_messages() > 0
+                || matches!(
+                    self.head.refresh(&self.words.cursors, self.capacity),
+                    Ok(1..)
+                ))
     }
 
     /// Looks at the producer's cursor; says why if there is nothing, or else `otherwise`.
@@ -387,8 +394,10 @@ impl<T: Payload> Consumer<T> {
     /// Gives the next `count` slots back and wakes the producer if it sleeps.
     #[inline(always)]
     pub(super) fn give_back(&mut self, count: u64) {
-        self.head.advance(&self.words.cursors, count);
-        self.words.room.ring(self.fences);
+        // Read before the store, after which the compiler would read them again.
+        let (words, fences) = (&*self.words, self.fences);
+        self.head.advance(&words.cursors, count);
+        words.room.ring(fences);
     }
 
     fn check_private(&self) -> Result<(), PopError> {
@@ -403,7 +412,7 @@ impl<T: Payload> Consumer<T> {
 impl<T: Payload> Drop for Consumer<T> {
     fn drop(&mut self) {
         if self.attachment.is_mine() {
-            self.words.consumer.release(&self.owner);
+            self.words.consumer.release(self.owner.id());
         }
     }
 }

@@ -42,8 +42,8 @@ pub(crate) struct Tail {
 impl Tail {
     /// Goes on where the last producer stopped.
     pub(crate) fn resume(cursors: &Cursors, capacity: u64) -> Result<Self, Contradiction> {
-        // Acquire: what a predecessor stored is its business; this orders us after it.
-        let next = cursors.tail.0.load(Ordering::Acquire);
+        // Relaxed: taking the role has ordered us after everybody who had it (`Role::try_claim`).
+        let next = cursors.tail.0.load(Ordering::Relaxed);
         let mut tail = Self {
             next,
             seen_head: next,
@@ -103,8 +103,8 @@ pub(crate) struct Head {
 impl Head {
     /// Goes on where the last consumer stopped.
     pub(crate) fn resume(cursors: &Cursors, capacity: u64) -> Result<Self, Contradiction> {
-        // Acquire: as in `Tail::resume`.
-        let next = cursors.head.0.load(Ordering::Acquire);
+        // Relaxed: as in `Tail::resume`.
+        let next = cursors.head.0.load(Ordering::Relaxed);
         let mut head = Self {
             next,
             seen_tail: next,

@@ -37,8 +37,8 @@ pub enum PushError {
     /// The ring stayed full until the time was up.
     #[error("the ring stayed full until the time was up")]
     TimedOut,
-    /// The ring is full and its consumer has died. Reported once; a further push waits for a new
-    /// consumer.
+    /// The ring is full and its consumer has died. Reported once, to whoever is the producer then;
+    /// a further push waits for a new consumer.
     #[error(
         "the ring is full and its consumer has died; start another consumer, which goes on where it stopped"
     )]
@@ -64,7 +64,8 @@ pub enum PopError {
     #[error("the ring stayed empty until the time was up")]
     TimedOut,
     /// Everything that was committed has been popped, and the producer has died without closing
-    /// the stream. Reported once; a further pop waits for a new producer.
+    /// the stream. Reported once, to whoever is the consumer then; a further pop waits for a new
+    /// producer. Producers that die one after the other may be reported together or singly.
     #[error(
         "the producer has died without ending the stream, and all it committed has been popped; start another producer, which goes on where it stopped"
     )]

@@ -45,7 +45,7 @@ impl<T: Payload> Producer<T> {
             Tail::resume(&words.cursors, capacity)
                 .map_err(|Contradiction| contradiction(ring).into())
         };
-        let tail = resumed.inspect_err(|_| words.producer.release(&owner))?;
+        let tail = resumed.inspect_err(|_| words.producer.release(owner.id()))?;
         let attachment = ring.segment().attachment().clone();
         Ok(Self {
             slots,
@@ -66,7 +66,8 @@ impl<T: Payload> Producer<T> {
         self.wait = wait;
     }
 
-    /// Pushes a message if there is room. Wait-free.
+    /// Pushes a message if there is room. Wait-free, but for every 64th refusal in a row, which
+    /// looks after the dead: who polls learns of a consumer's death by then.
     ///
     /// # Errors
     /// [`PushError::Full`]; [`PushError::ConsumerDied`], once, if it is full for that reason;
@@ -262,10 +263,16 @@ impl<T: Payload> Producer<T> {
         self.capacity as usize
     }
 
-    /// Whether this process may push now, judged by what is known already.
+    /// Whether this process may push now. Looks at the consumer's cursor only if no room is known
+    /// of, and without a call: in a stream there mostly is some then.
     #[inline(always)]
-    fn is_ready(&self) -> bool {
-        self.tail.known_room(self.capacity) > 0 && self.attachment.is_mine()
+    fn is_ready(&mut self) -> bool {
+        self.attachment.is_mine()
+            && (self.tail.known_room(self.capacity) > 0
+                || matches!(
+                    self.tail.refresh(&self.words.cursors, self.capacity),
+                    Ok(1..)
+                ))
     }
 
     #[inline(always)]
@@ -359,8 +366,10 @@ impl<T: Payload> Producer<T> {
     /// Makes the next `count` messages visible and wakes the consumer if it sleeps.
     #[inline(always)]
     pub(super) fn publish(&mut self, count: u64) {
-        self.tail.advance(&self.words.cursors, count);
-        self.words.messages.ring(self.fences);
+        // Read before the store, after which the compiler would read them again.
+        let (words, fences) = (&*self.words, self.fences);
+        self.tail.advance(&words.cursors, count);
+        words.messages.ring(fences);
     }
 
     fn check_private(&self) -> Result<(), PushError> {
@@ -375,7 +384,7 @@ impl<T: Payload> Producer<T> {
 impl<T: Payload> Drop for Producer<T> {
     fn drop(&mut self) {
         if self.attachment.is_mine() {
-            self.words.producer.release(&self.owner);
+            self.words.producer.release(self.owner.id());
         }
     }
 }

@@ -43,7 +43,7 @@ fn death_number(word: u64) -> Option<u64> {
 }
 
 impl Role {
-    /// Makes `mine` the holder, unless somebody is or was and nobody has found it dead.
+    /// Makes `mine` the holder, unless there is one who has neither left nor been found dead.
     pub(super) fn try_claim(&self, mine: OwnerId) -> Attempt {
         // Acquire: pairs with the Release of who left, and of who found the last one dead: we go
         // on where it stopped.
@@ -98,14 +98,11 @@ impl Role {
     }
 
     /// The owner leaves in order.
-    pub(crate) fn release(&self, owner: &Owner) {
+    pub(crate) fn release(&self, owner: OwnerId) {
         // Release: pairs with the Acquire in `claim`.
-        let _ = self.holder.compare_exchange(
-            owner.id().to_word(),
-            0,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        let _ =
+            self.holder
+                .compare_exchange(owner.to_word(), 0, Ordering::Release, Ordering::Relaxed);
     }
 
     /// Takes the role from a dead holder.
@@ -144,7 +141,7 @@ impl Role {
         );
     }
 
-    fn deaths(&self) -> u64 {
+    pub(super) fn deaths(&self) -> u64 {
         // The holder first: once a mark is overwritten, its number is in `deaths`.
         match death_number(self.holder.load(Ordering::Acquire)) {
             Some(number) => number,

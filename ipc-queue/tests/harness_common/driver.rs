@@ -28,7 +28,7 @@ pub struct Driver {
 pub struct End {
     pub signal: Option<i32>,
     pub code: Option<i32>,
-    /// What was said since the last [`Driver::hear`].
+    /// What nobody has heard.
     pub said: Vec<String>,
 }
 
@@ -62,28 +62,34 @@ impl Driver {
         self.child.id()
     }
 
-    /// The rest of the first line that begins with `@` and this.
+    /// The rest of a line that begins with `@` and this; each line is heard once.
     pub fn hear(&mut self, start: &str) -> String {
+        let rest_of = |line: &String| {
+            let rest = line.strip_prefix('@')?.strip_prefix(start)?;
+            Some(rest.trim().to_owned())
+        };
+        if let Some(at) = self.heard.iter().position(|line| rest_of(line).is_some()) {
+            return rest_of(&self.heard.remove(at)).unwrap();
+        }
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.said.recv_timeout(left) {
-                Ok(line) => {
-                    if let Some(rest) = line.strip_prefix('@').and_then(|l| l.strip_prefix(start)) {
-                        return rest.trim().to_owned();
-                    }
-                    self.heard.push(line);
-                }
+                Ok(line) => match rest_of(&line) {
+                    Some(rest) => return rest,
+                    None => self.heard.push(line),
+                },
                 Err(error) => panic!("{error} before @{start}; heard {:#?}", self.heard),
             }
         }
     }
 
-    /// The processes of the workers, who say `@worker <pid>` at their very start.
+    /// The processes of the workers, who say `@worker <pid>` at their very start; those that have
+    /// ended may be left out.
     pub fn workers(&mut self) -> Vec<(u32, OwnedFd)> {
         (0..2)
             .map(|_| self.hear("worker ").parse().unwrap())
-            .map(|pid| (pid, pidfd(pid)))
+            .filter_map(|pid| Some((pid, pidfd(pid)?)))
             .collect()
     }
 
@@ -101,7 +107,7 @@ impl Driver {
     /// Waits until the driver and everybody who inherited its standard error has ended.
     pub fn end(mut self, limit: Duration) -> End {
         let deadline = Instant::now() + limit;
-        let mut said = Vec::new();
+        let mut said = std::mem::take(&mut self.heard);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.said.recv_timeout(left) {

@@ -5,18 +5,30 @@ pub mod driver;
 pub mod worker;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// A run that takes longer hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Fails if `run` takes longer than a hang would; a worker's failure must not stop the others.
+/// Fails if `run` takes longer than `limit`. What hangs would hang for ever: then this process is
+/// ended, and with it its workers.
 pub fn promptly<R>(limit: Duration, run: impl FnOnce() -> R) -> R {
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        if let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(PATIENCE) {
+            // Past the capture of output, which would die with the process.
+            let _ = io::stderr().write_all(b"a run hangs\n");
+            std::process::abort();
+        }
+    });
     let since = Instant::now();
     let result = run();
     let took = since.elapsed();
+    drop(done);
+    watchdog.join().unwrap();
     assert!(took < limit, "took {took:?}, more than {limit:?}");
     result
 }
@@ -30,13 +42,28 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// A handle of a process that need not be a child of this one.
-pub fn pidfd(pid: u32) -> OwnedFd {
+/// A handle of a process that need not be a child of this one; none if it has ended and was
+/// reaped.
+pub fn pidfd(pid: u32) -> Option<OwnedFd> {
     // SAFETY: a system call on plain numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    assert!(fd >= 0, "process {pid}: {}", io::Error::last_os_error());
+    if fd < 0 {
+        let error = io::Error::last_os_error();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "{error}");
+        return None;
+    }
     // SAFETY: the kernel has just made this descriptor for this call.
-    unsafe { OwnedFd::from_raw_fd(fd as i32) }
+    Some(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Whether a worker of the harness of this name and role lives, of whichever parent.
+pub fn is_anyone(harness: &str, role: &str) -> bool {
+    let assignment = format!("IPC_PROCESS_WORKER=1;{harness};{role};");
+    pids().any(|pid| {
+        // Empty for a zombie.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        (environment.split(|&byte| byte == 0)).any(|v| v.starts_with(assignment.as_bytes()))
+    })
 }
 
 /// Whether the process ends within the time.
