@@ -67,6 +67,29 @@ impl Kind {
     }
 }
 
+/// Registers a [`Kind`] when the program starts, so that a segment which is full of dead users of
+/// such objects can be opened before the first object is.
+///
+/// ```
+/// use ipc_core::Kind;
+///
+/// static KIND: Kind = Kind { name: "my kind", sweep: |_, _| Ok(()) };
+/// ipc_core::register_at_start!(KIND);
+/// ```
+#[macro_export]
+macro_rules! register_at_start {
+    ($kind:path) => {
+        const _: () = {
+            extern "C" fn register() {
+                $kind.register();
+            }
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static AT_START: extern "C" fn() = register;
+        };
+    };
+}
+
 /// What the elements of an object are: compared when the object is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeTag {

@@ -285,14 +285,14 @@ fn a_timeout_is_never_early_and_not_much_late() {
         let (mut tx, mut rx) = both(&ring);
         tx.set_wait(wait);
         rx.set_wait(wait);
-        let mut excess = Vec::new();
         for millis in [1, 3, 7, 12, 25] {
             let timeout = Duration::from_millis(millis);
+            let mut late = Duration::MAX;
             let into = &mut [0; 2];
             let mut check = |took: Duration, timed_out: bool| {
                 assert!(timed_out);
                 assert!(took >= timeout, "{wait:?}: {took:?} of {timeout:?}");
-                excess.push(took - timeout);
+                late = late.min(took - timeout);
             };
             let (took, result) = timed(|| rx.pop_timeout(timeout));
             check(took, matches!(result, Err(PopError::TimedOut)));
@@ -310,14 +310,12 @@ fn a_timeout_is_never_early_and_not_much_late() {
                 timed(|| matches!(tx.reserve_timeout(timeout), Err(PushError::TimedOut)));
             check(took, result);
             assert_eq!(rx.pop().unwrap(), Some(1));
+            // The best of six: a single call may lose its core to somebody else for long.
+            assert!(
+                late < Duration::from_millis(8),
+                "{wait:?}: {timeout:?} was late by {late:?}"
+            );
         }
-        // The median: a single call may lose its core to somebody else for long.
-        excess.sort();
-        let median = excess[excess.len() / 2];
-        assert!(
-            median < Duration::from_millis(8),
-            "{wait:?}: late by {median:?}"
-        );
     }
 }
 
@@ -328,20 +326,25 @@ fn a_timeout_of_zero_looks_once() {
     for wait in [Wait::Busy, Wait::Adaptive, Wait::Park] {
         tx.set_wait(wait);
         rx.set_wait(wait);
-        let (took, ()) = timed(|| {
-            for _ in 0..1000 {
-                let popped = rx.pop_timeout(Duration::ZERO);
-                assert!(matches!(popped, Err(PopError::TimedOut)));
-            }
-            tx.push_timeout(1, Duration::ZERO).unwrap();
-            for _ in 0..1000 {
-                let pushed = tx.push_timeout(2, Duration::ZERO);
-                assert!(matches!(pushed, Err(PushError::TimedOut)));
-            }
-            assert_eq!(rx.pop_timeout(Duration::ZERO).unwrap(), Some(1));
+        let batches = (0..10).map(|_| {
+            let (took, ()) = timed(|| {
+                for _ in 0..100 {
+                    let popped = rx.pop_timeout(Duration::ZERO);
+                    assert!(matches!(popped, Err(PopError::TimedOut)));
+                }
+                tx.push_timeout(1, Duration::ZERO).unwrap();
+                for _ in 0..100 {
+                    let pushed = tx.push_timeout(2, Duration::ZERO);
+                    assert!(matches!(pushed, Err(PushError::TimedOut)));
+                }
+                assert_eq!(rx.pop_timeout(Duration::ZERO).unwrap(), Some(1));
+            });
+            took
         });
-        // No spinning, no system call: a microsecond each, with much to spare.
-        assert!(took < Duration::from_millis(100), "{wait:?}: {took:?}");
+        // No spinning, no system call: a microsecond each, with much to spare. The best of ten, as
+        // somebody else may have the core.
+        let took = batches.min().unwrap();
+        assert!(took < Duration::from_millis(6), "{wait:?}: {took:?}");
     }
 }
 

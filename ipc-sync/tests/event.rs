@@ -74,20 +74,20 @@ fn a_timeout_is_never_early_and_not_much_late() {
         for wait in POLICIES {
             let (_, mut event) = event(reset);
             event.set_wait(wait);
-            let mut excess: Vec<_> = [1, 3, 7, 12, 25, 30, 2]
-                .map(|millis| {
-                    let timeout = Duration::from_millis(millis);
+            for millis in [1, 3, 12, 25] {
+                let timeout = Duration::from_millis(millis);
+                let late = (0..5).map(|_| {
                     let start = Instant::now();
                     let waited = event.wait_timeout(timeout);
                     let took = start.elapsed();
                     assert!(matches!(waited, Err(EventError::TimedOut)));
                     assert!(took >= timeout, "{wait:?}: {took:?} of {timeout:?}");
                     took - timeout
-                })
-                .into();
-            // The median: a single call may lose its core to somebody else for long.
-            excess.sort();
-            assert!(excess[3] < Duration::from_millis(8), "{wait:?}: {excess:?}");
+                });
+                // The best of five: a single call may lose its core to somebody else for long.
+                let late = late.min().unwrap();
+                assert!(late < Duration::from_millis(8), "{wait:?}: {late:?}");
+            }
         }
     }
 }
@@ -97,14 +97,18 @@ fn a_timeout_of_zero_looks_once() {
     for wait in POLICIES {
         let (_, mut event) = event(Reset::Auto);
         event.set_wait(wait);
-        let start = Instant::now();
-        for _ in 0..1000 {
-            let waited = event.wait_timeout(Duration::ZERO);
-            assert!(matches!(waited, Err(EventError::TimedOut)));
-        }
-        // No spinning, no system call: a microsecond each, with much to spare.
-        let took = start.elapsed();
-        assert!(took < Duration::from_millis(50), "{wait:?}: {took:?}");
+        let batches = (0..10).map(|_| {
+            let start = Instant::now();
+            for _ in 0..100 {
+                let waited = event.wait_timeout(Duration::ZERO);
+                assert!(matches!(waited, Err(EventError::TimedOut)));
+            }
+            start.elapsed()
+        });
+        // No spinning, no system call: a microsecond each, with much to spare. The best of ten, as
+        // somebody else may have the core.
+        let took = batches.min().unwrap();
+        assert!(took < Duration::from_millis(3), "{wait:?}: {took:?}");
     }
 }
 

@@ -36,10 +36,8 @@ pub fn contents_after_each_change<T>(
     let mut changes = vec![now.clone()];
     loop {
         // SAFETY: lets the stopped child go one instruction further; no memory is involved.
-        assert_eq!(
-            unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, pid.as_raw(), 0, 0) },
-            0
-        );
+        let stepped = unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, pid.as_raw(), 0, 0) };
+        assert_eq!(stepped, 0);
         match wait(pid) {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
             WaitStatus::Stopped(_, Signal::SIGSTOP) => break,

@@ -10,6 +10,8 @@ static KIND: Kind = Kind {
     sweep: nothing_is_owned,
 };
 
+ipc_core::register_at_start!(KIND);
+
 fn nothing_is_owned(_: &Object, _: &Departed<'_>) -> Result<()> {
     Ok(())
 }

@@ -85,7 +85,7 @@ mod tests {
     /// loads in `progress` matters.
     #[test]
     fn nobody_has_received_what_was_not_sent() {
-        const COUNT: u64 = 200_000;
+        const COUNT: u64 = 50_000;
         let stage = Stage::<u64>::set(64).unwrap();
         let (mut tx, mut rx) = (
             stage.ring.producer().unwrap(),

@@ -37,6 +37,8 @@ static KIND: Kind = Kind {
     sweep,
 };
 
+ipc_core::register_at_start!(KIND);
+
 /// The name of the one object in a segment made by [`Ring::create`].
 const ONLY: &str = "ring";
 const MOST_SLOTS: u128 = 1 << 40;

@@ -118,12 +118,14 @@ impl Role {
 
     pub(super) fn mark_dead(&self, id: OwnerId) {
         // `deaths` does not change while `id` holds the role: it was brought up to date before
-        // `id` could claim.
-        let number = self.deaths.load(Ordering::Acquire).wrapping_add(1) & (u64::MAX >> 16);
+        // `id` could claim. Relaxed: who calls this has seen that claim, with Acquire.
+        let number = self.deaths.load(Ordering::Relaxed).wrapping_add(1) & (u64::MAX >> 16);
         let marked = self.holder.compare_exchange(
             id.to_word(),
             number << 16 | MARK,
-            Ordering::AcqRel,
+            // Release: pairs with the Acquire in `try_claim` and `deaths`. The last that the dead
+            // stored comes before the kernel's word that it is dead, and so before the mark.
+            Ordering::Release,
             Ordering::Relaxed,
         );
         if marked.is_ok() {
