@@ -345,13 +345,16 @@ fn a_worker_is_killed_while_the_parent_is_busy() {
 
 #[test]
 fn both_are_killed() {
+    // Neither ends by itself when the other is dead.
     let produce = |source: &mut Source<'_, u64>| {
         die_after(Duration::from_millis(10));
-        send_all(source)
+        let _ = send_all(source);
+        hang()
     };
     let consume = |sink: &mut Sink<'_, u64>| {
         die_after(Duration::from_millis(10));
-        receive_all(sink)
+        let _ = receive_all(sink);
+        hang()
     };
     let report = fail(test_name!(), produce, consume);
     for worker in report.workers() {

@@ -22,7 +22,10 @@ fn open(worker: &mut Worker) -> WorkResult {
 fn a_full_table_of_dead_ring_users_is_swept_by_whoever_opens() {
     run_if_worker(
         "kinds",
-        &[("take a role and die", &take_a_role_and_die), ("open", &open)],
+        &[
+            ("take a role and die", &take_a_role_and_die),
+            ("open", &open),
+        ],
     );
     let segment = Segment::builder(ipc_core::Place::memfd("kinds"))
         .participants(2)

@@ -115,8 +115,8 @@ fn a_slice_larger_than_the_ring_goes_through_it() {
 fn what_is_reserved_is_a_message_only_after_commit() {
     let ring = unnamed::<[u64; 3]>(2);
     let (mut tx, mut rx) = both(&ring);
-    drop(tx.try_reserve().unwrap());
-    std::mem::forget(tx.reserve().unwrap());
+    let _ = tx.try_reserve().unwrap();
+    let _ = tx.reserve().unwrap();
     assert!(matches!(rx.try_pop(), Err(PopError::Empty)));
 
     let mut slot = tx.reserve_timeout(Duration::ZERO).unwrap();
@@ -146,8 +146,8 @@ fn what_is_peeked_stays_until_it_is_released() {
     ));
     tx.push([1, 2, 3]).unwrap();
     tx.push([4, 5, 6]).unwrap();
-    drop(rx.try_peek().unwrap());
-    std::mem::forget(rx.peek().unwrap());
+    let _ = rx.try_peek().unwrap();
+    let _ = rx.peek().unwrap();
     assert!(tx.is_full().unwrap());
     let message = rx.peek_timeout(Duration::MAX).unwrap().unwrap();
     assert_eq!(*message, [1, 2, 3]);
@@ -212,7 +212,7 @@ fn messages_of_every_size_and_alignment_arrive_whole() {
     carries(|i| [i; 9]);
     carries(|i| std::array::from_fn::<u8, 12, _>(|at| i ^ at as u8));
     carries(|i| [u32::from(i); 3]);
-    carries(|i| f64::from(i));
+    carries(f64::from);
     carries(|i| u128::from(i) << 60);
     carries(|i| std::array::from_fn::<u8, 1024, _>(|at| i ^ at as u8));
     carries(|i| Aligned16([i; 48]));

@@ -212,7 +212,7 @@ fn exercise_again<T: Payload>(
         let _ = rx.try_pop_slice(&mut many);
         let _ = rx.pop_slice_timeout(&mut many, Duration::ZERO);
         if let Ok(Some(slot)) = rx.try_peek() {
-            let _ = *slot;
+            std::hint::black_box(*slot);
             slot.release();
         }
         let _ = (rx.len(), rx.is_full(), rx.is_empty());
@@ -341,7 +341,8 @@ fn a_blocked_call_notices_damage() {
         let ring = unnamed::<u64>(1);
         let raw = Raw::of(&ring);
         let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
-        (tx.set_wait(wait), rx.set_wait(wait));
+        tx.set_wait(wait);
+        rx.set_wait(wait);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let popped = rx.pop_timeout(common::PATIENCE);

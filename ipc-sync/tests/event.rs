@@ -153,6 +153,32 @@ fn of_many_that_wait_for_an_automatic_event_one_passes_for_each_set() {
 }
 
 #[test]
+fn of_many_that_race_for_an_automatic_event_one_passes_for_each_set() {
+    const SETS: u32 = 20_000;
+    let (_segment, event) = event(Reset::Auto);
+    let passed = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while passed.load(Ordering::Relaxed) < SETS {
+                    if event.try_wait().is_ok() {
+                        passed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        for sets in 1..=SETS {
+            event.set().unwrap();
+            // Not a sleep: the racers are to find it set while they run.
+            while event.is_set().unwrap() || passed.load(Ordering::Relaxed) < sets {
+                std::thread::yield_now();
+            }
+            assert_eq!(passed.load(Ordering::Relaxed), sets);
+        }
+    });
+}
+
+#[test]
 fn wrong_names_kinds_and_damage_are_errors() {
     let (segment, _event) = event(Reset::Auto);
     let error = Event::create_in(&segment, "event", Reset::Manual).unwrap_err();

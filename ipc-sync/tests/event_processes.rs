@@ -73,7 +73,7 @@ fn start(role: &str, test: &str, segment: &Segment, policy: usize) -> Peer {
 #[test]
 fn setting_wakes_waiting_processes_however_they_wait() {
     become_worker();
-    for policy in 0..POLICIES.len() {
+    for (policy, wait) in POLICIES.into_iter().enumerate() {
         let (segment, event) = event(Reset::Manual);
         let mut peers: Vec<_> = (0..3)
             .map(|_| start("wait", test_name!(), &segment, policy))
@@ -81,7 +81,7 @@ fn setting_wakes_waiting_processes_however_they_wait() {
         for peer in &mut peers {
             assert_eq!(peer.hear(), b'r');
         }
-        if POLICIES[policy] != Wait::Busy {
+        if wait != Wait::Busy {
             until("somebody sleeps", || somebody_sleeps(&segment));
         }
         event.set().unwrap();
@@ -96,15 +96,11 @@ fn setting_wakes_waiting_processes_however_they_wait() {
 #[test]
 fn no_wake_is_lost_in_thousands_of_hand_offs() {
     become_worker();
-    for policy in 0..POLICIES.len() {
-        let rounds = if POLICIES[policy] == Wait::Park {
-            100
-        } else {
-            20
-        };
+    for (policy, wait) in POLICIES.into_iter().enumerate() {
+        let rounds = if wait == Wait::Park { 100 } else { 20 };
         let (segment, ping) = event(Reset::Auto);
         let mut pong = Event::create_in(&segment, "pong", Reset::Auto).unwrap();
-        pong.set_wait(POLICIES[policy]);
+        pong.set_wait(wait);
         let params = [policy as u8, rounds];
         let peer = Peer::start(SCOPE, "pong", test_name!(), &segment, &params);
         let start = Instant::now();
@@ -174,11 +170,11 @@ fn a_set_counts_though_its_setter_died_at_once() {
     become_worker();
     for role in ["set-and-die", "set-half"] {
         for reset in [Reset::Manual, Reset::Auto] {
-            for policy in 0..POLICIES.len() {
+            for (policy, wait) in POLICIES.into_iter().enumerate() {
                 let (segment, event) = event(reset);
                 let mut peer = start("wait", test_name!(), &segment, policy);
                 assert_eq!(peer.hear(), b'r');
-                if POLICIES[policy] != Wait::Busy {
+                if wait != Wait::Busy {
                     until("it sleeps", || somebody_sleeps(&segment));
                 }
                 let setter = start(role, test_name!(), &segment, 0);

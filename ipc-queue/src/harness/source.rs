@@ -95,7 +95,7 @@ impl<T: Payload> fmt::Debug for Source<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     //! The account is not blind: producers that forge what no sound ring would deliver.
 

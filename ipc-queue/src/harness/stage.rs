@@ -76,7 +76,7 @@ impl<T: Payload> Stage<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::harness::envelope::Stamp;

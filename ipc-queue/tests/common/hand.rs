@@ -267,7 +267,6 @@ impl State {
             8 => {
                 let mut slot = self.tx().try_reserve().unwrap();
                 *slot = value;
-                std::mem::forget(slot);
             }
             9 => return self.rx().try_pop().into(),
             10 => return self.rx().pop().into(),
