@@ -42,7 +42,7 @@ fn fail(
     test: &str,
     produce: impl Fn(&mut Source<'_, u64>) -> WorkResult,
     consume: impl Fn(&mut Sink<'_, u64>) -> WorkResult,
-) -> Box<Report> {
+) -> Report {
     let harness = Harness::new(test)
         .under_test(test)
         .capacity(4)
@@ -51,9 +51,7 @@ fn fail(
     match promptly(SOON, || harness.run()) {
         Err(error @ HarnessError::WorkersFailed { .. }) => {
             let text = error.to_string();
-            let HarnessError::WorkersFailed { report } = error else {
-                unreachable!("just matched");
-            };
+            let report = error.report().expect("the run had begun").clone();
             for worker in report.workers() {
                 assert_eq!(text.contains(&worker.name), !worker.is_success(), "{text}");
             }

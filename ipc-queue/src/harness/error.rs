@@ -88,3 +88,15 @@ pub enum HarnessError {
         source: io::Error,
     },
 }
+
+impl HarnessError {
+    /// What all workers did, if the run had begun.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            HarnessError::WorkersFailed { report }
+            | HarnessError::NotExact { report }
+            | HarnessError::Interrupted { report, .. } => Some(report),
+            _ => None,
+        }
+    }
+}
