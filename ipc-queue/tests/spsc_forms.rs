@@ -285,36 +285,40 @@ fn a_timeout_is_never_early_and_not_much_late() {
         let (mut tx, mut rx) = both(&ring);
         tx.set_wait(wait);
         rx.set_wait(wait);
-        for millis in [1, 3, 7, 12, 25] {
+        for millis in [1, 3, 12, 25] {
             let timeout = Duration::from_millis(millis);
-            let mut late = Duration::MAX;
-            let into = &mut [0; 2];
-            let mut check = |took: Duration, timed_out: bool| {
-                assert!(timed_out);
-                assert!(took >= timeout, "{wait:?}: {took:?} of {timeout:?}");
-                late = late.min(took - timeout);
+            // A single call may lose its core to somebody else for long; not all of many do.
+            let check = |form: &str, call: &mut dyn FnMut() -> bool| {
+                let in_time = (0..50).any(|_| {
+                    let (took, timed_out) = timed(&mut *call);
+                    assert!(timed_out, "{wait:?} {form} {timeout:?}");
+                    assert!(took >= timeout, "{wait:?} {form}: {took:?} of {timeout:?}");
+                    took - timeout < Duration::from_millis(5)
+                });
+                assert!(in_time, "{wait:?} {form} {timeout:?}");
             };
-            let (took, result) = timed(|| rx.pop_timeout(timeout));
-            check(took, matches!(result, Err(PopError::TimedOut)));
-            let (took, result) = timed(|| rx.pop_slice_timeout(into, timeout));
-            check(took, matches!(result, Err(PopError::TimedOut)));
-            let (took, result) =
-                timed(|| matches!(rx.peek_timeout(timeout), Err(PopError::TimedOut)));
-            check(took, result);
+            check("pop", &mut || {
+                matches!(rx.pop_timeout(timeout), Err(PopError::TimedOut))
+            });
+            check("pop_slice", &mut || {
+                let popped = rx.pop_slice_timeout(&mut [0; 2], timeout);
+                matches!(popped, Err(PopError::TimedOut))
+            });
+            check("peek", &mut || {
+                matches!(rx.peek_timeout(timeout), Err(PopError::TimedOut))
+            });
             tx.push(1).unwrap();
-            let (took, result) = timed(|| tx.push_timeout(2, timeout));
-            check(took, matches!(result, Err(PushError::TimedOut)));
-            let (took, result) = timed(|| tx.push_slice_timeout(&[2], timeout));
-            check(took, matches!(result, Err(PushError::TimedOut)));
-            let (took, result) =
-                timed(|| matches!(tx.reserve_timeout(timeout), Err(PushError::TimedOut)));
-            check(took, result);
+            check("push", &mut || {
+                matches!(tx.push_timeout(2, timeout), Err(PushError::TimedOut))
+            });
+            check("push_slice", &mut || {
+                let pushed = tx.push_slice_timeout(&[2], timeout);
+                matches!(pushed, Err(PushError::TimedOut))
+            });
+            check("reserve", &mut || {
+                matches!(tx.reserve_timeout(timeout), Err(PushError::TimedOut))
+            });
             assert_eq!(rx.pop().unwrap(), Some(1));
-            // The best of six: a single call may lose its core to somebody else for long.
-            assert!(
-                late < Duration::from_millis(8),
-                "{wait:?}: {timeout:?} was late by {late:?}"
-            );
         }
     }
 }

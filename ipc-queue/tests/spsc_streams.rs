@@ -231,7 +231,7 @@ fn every_form_with_every_policy_carries_a_stream() {
     become_worker();
     for form in 0..FORMS.len() {
         for wait in 0..POLICIES.len() {
-            stream::<u64>(test_name!(), "u64", 7, 5_000, (form, wait));
+            stream::<u64>(test_name!(), "u64", 7, 1_500, (form, wait));
         }
     }
 }
@@ -240,8 +240,8 @@ fn every_form_with_every_policy_carries_a_stream() {
 fn one_slot_is_enough_however_both_sides_wait() {
     become_worker();
     for wait in 0..POLICIES.len() {
-        stream::<u64>(test_name!(), "u64", 1, 3_000, (1, wait));
-        stream::<u64>(test_name!(), "u64", 2, 3_000, (4, wait));
+        stream::<u64>(test_name!(), "u64", 1, 1_000, (1, wait));
+        stream::<u64>(test_name!(), "u64", 2, 1_000, (4, wait));
     }
 }
 
@@ -251,13 +251,13 @@ fn messages_of_every_shape_arrive_whole() {
     for capacity in [1, 5, 64] {
         for form in [1, 4, 6] {
             let how = (form, 1);
-            stream::<u8>(test_name!(), "u8", capacity, 2_000, how);
-            stream::<()>(test_name!(), "nothing", capacity, 2_000, how);
-            stream::<[u8; 3]>(test_name!(), "3", capacity, 2_000, how);
-            stream::<[u8; 12]>(test_name!(), "12", capacity, 2_000, how);
-            stream::<Kilobyte>(test_name!(), "kilobyte", capacity, 1_000, how);
-            stream::<Aligned16>(test_name!(), "align16", capacity, 1_000, how);
-            stream::<Aligned64>(test_name!(), "align64", capacity, 1_000, how);
+            stream::<u8>(test_name!(), "u8", capacity, 700, how);
+            stream::<()>(test_name!(), "nothing", capacity, 700, how);
+            stream::<[u8; 3]>(test_name!(), "3", capacity, 700, how);
+            stream::<[u8; 12]>(test_name!(), "12", capacity, 700, how);
+            stream::<Kilobyte>(test_name!(), "kilobyte", capacity, 400, how);
+            stream::<Aligned16>(test_name!(), "align16", capacity, 400, how);
+            stream::<Aligned64>(test_name!(), "align64", capacity, 400, how);
         }
     }
 }

@@ -76,17 +76,16 @@ fn a_timeout_is_never_early_and_not_much_late() {
             event.set_wait(wait);
             for millis in [1, 3, 12, 25] {
                 let timeout = Duration::from_millis(millis);
-                let late = (0..5).map(|_| {
+                // A single call may lose its core to somebody else for long; not all of many do.
+                let in_time = (0..50).any(|_| {
                     let start = Instant::now();
                     let waited = event.wait_timeout(timeout);
                     let took = start.elapsed();
                     assert!(matches!(waited, Err(EventError::TimedOut)));
                     assert!(took >= timeout, "{wait:?}: {took:?} of {timeout:?}");
-                    took - timeout
+                    took - timeout < Duration::from_millis(5)
                 });
-                // The best of five: a single call may lose its core to somebody else for long.
-                let late = late.min().unwrap();
-                assert!(late < Duration::from_millis(8), "{wait:?}: {late:?}");
+                assert!(in_time, "{wait:?} {timeout:?}");
             }
         }
     }
@@ -153,27 +152,41 @@ fn of_many_that_wait_for_an_automatic_event_one_passes_for_each_set() {
 }
 
 #[test]
-fn of_many_that_race_for_an_automatic_event_one_passes_for_each_set() {
-    const SETS: u32 = 20_000;
+fn of_two_that_race_for_an_automatic_event_one_passes() {
+    const ROUNDS: u32 = 5_000;
     let (_segment, event) = event(Reset::Auto);
     let passed = AtomicU32::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while passed.load(Ordering::Relaxed) < SETS {
-                    if event.try_wait().is_ok() {
-                        passed.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-        for sets in 1..=SETS {
-            event.set().unwrap();
-            // Not a sleep: the racers are to find it set while they run.
-            while event.is_set().unwrap() || passed.load(Ordering::Relaxed) < sets {
-                std::thread::yield_now();
+    let (begun, ended) = (AtomicU32::new(0), AtomicU32::new(0));
+    // Both are to try at the same instant, so nobody sleeps.
+    let reaches = |counter: &AtomicU32, round| {
+        let mut polls = 0u32;
+        while counter.load(Ordering::Acquire) < round {
+            polls += 1;
+            match polls % 1000 {
+                0 => std::thread::yield_now(),
+                _ => std::hint::spin_loop(),
             }
-            assert_eq!(passed.load(Ordering::Relaxed), sets);
+        }
+    };
+    let try_once = || {
+        if event.try_wait().is_ok() {
+            passed.fetch_add(1, Ordering::AcqRel);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                reaches(&begun, round);
+                try_once();
+                ended.store(round, Ordering::Release);
+            }
+        });
+        for round in 1..=ROUNDS {
+            event.set().unwrap();
+            begun.store(round, Ordering::Release);
+            try_once();
+            reaches(&ended, round);
+            assert_eq!(passed.load(Ordering::Acquire), round);
         }
     });
 }

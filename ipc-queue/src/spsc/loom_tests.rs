@@ -1,5 +1,5 @@
-//! The protocol under loom, in every interleaving and with every value that the memory model
-//! allows: `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p ipc-queue --release --lib`.
+//! The protocol under loom, in the interleavings and with the values that the memory model allows:
+//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p ipc-queue --release --lib`.
 //!
 //! The slots are loom's cells, which fail on any access that the cursors do not order. Real copies
 //! tolerate such races; in-place references do not.
@@ -344,20 +344,22 @@ fn a_death_gets_its_own_number_whoever_finds_it() {
         let ring = Model::new(1);
         claim(&ring.consumer, id(1), &[]);
         let other = ring.clone();
-        // Comes after the first, and is dead at once.
-        let second = thread::spawn(move || claim(&other.consumer, id(2), &[id(1)]));
         // Looks once: after a wait, loom would show nothing but the latest of what has changed.
-        let seen = ring.consumer.try_claim(id(3));
-        match seen {
-            Attempt::HeldBy(dead) if dead == id(2) => ring.consumer.mark_dead(dead),
-            // Faster than the second one: this one dies in its place.
-            Attempt::Claimed => ring.consumer.mark_dead(id(3)),
-            Attempt::HeldBy(_) | Attempt::Overtaken => {}
-        }
-        second.join().unwrap();
+        let finder = thread::spawn(move || {
+            let seen = other.consumer.try_claim(id(3));
+            match seen {
+                Attempt::HeldBy(dead) if dead == id(2) => other.consumer.mark_dead(dead),
+                // Faster than the second one, and dead at once.
+                Attempt::Claimed => other.consumer.mark_dead(id(3)),
+                Attempt::HeldBy(_) | Attempt::Overtaken => {}
+            }
+            u64::from(matches!(seen, Attempt::Claimed))
+        });
+        // The second one comes, and is dead at once.
+        claim(&ring.consumer, id(2), &[id(1)]);
+        let more = finder.join().unwrap();
         ring.consumer.mark_dead(id(2));
-        let survivors = u64::from(matches!(seen, Attempt::Claimed));
-        assert_eq!(ring.consumer.deaths(), 2 + survivors);
+        assert_eq!(ring.consumer.deaths(), 2 + more);
     });
 }
 
