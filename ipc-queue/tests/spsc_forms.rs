@@ -370,6 +370,58 @@ fn a_timeout_without_end_waits_for_the_message() {
     }
 }
 
+/// A lost wake would only make a sleeper late, as it looks for itself after a while. So this looks
+/// whether the bell on which it sleeps was rung.
+#[test]
+fn every_form_of_publishing_wakes_who_sleeps() {
+    type Publish = fn(&mut Option<Producer<u64>>);
+    let publish: [Publish; 5] = [
+        |tx| tx.as_mut().unwrap().try_push(1).unwrap(),
+        |tx| tx.as_mut().unwrap().push(1).unwrap(),
+        |tx| tx.as_mut().unwrap().push_slice(&[1]).unwrap(),
+        |tx| tx.as_mut().unwrap().reserve().unwrap().commit(),
+        |tx| tx.take().unwrap().close().unwrap(),
+    ];
+    type Take = fn(&mut Consumer<u64>);
+    let take: [Take; 4] = [
+        |rx| assert!(rx.try_pop().unwrap().is_some()),
+        |rx| assert!(rx.pop().unwrap().is_some()),
+        |rx| assert!(rx.pop_slice(&mut [0]).unwrap().is_some()),
+        |rx| rx.peek().unwrap().unwrap().release(),
+    ];
+    // The sleeper may be at the end of a slice, about to lie down again; not every time.
+    let rung = |mut attempt: Box<dyn FnMut() -> bool>| (0..20).any(|_| attempt());
+    for publish in publish {
+        assert!(rung(Box::new(move || {
+            let ring = unnamed::<u64>(1);
+            let raw = common::raw::Raw::of(&ring);
+            let (tx, mut rx) = both(&ring);
+            rx.set_wait(Wait::Park);
+            std::thread::scope(|scope| {
+                scope.spawn(|| rx.pop_timeout(PATIENCE).unwrap());
+                common::until("the consumer sleeps", || raw.consumer_sleeps());
+                publish(&mut Some(tx));
+                !raw.consumer_sleeps()
+            })
+        })));
+    }
+    for take in take {
+        assert!(rung(Box::new(move || {
+            let ring = unnamed::<u64>(1);
+            let raw = common::raw::Raw::of(&ring);
+            let (mut tx, mut rx) = both(&ring);
+            tx.set_wait(Wait::Park);
+            tx.push(1).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| tx.push_timeout(2, PATIENCE).unwrap());
+                common::until("the producer sleeps", || raw.producer_sleeps());
+                take(&mut rx);
+                !raw.producer_sleeps()
+            })
+        })));
+    }
+}
+
 #[test]
 fn the_roles_can_go_to_other_threads_and_the_ring_be_shared() {
     fn send<T: Send>() {}

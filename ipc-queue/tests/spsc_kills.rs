@@ -202,10 +202,11 @@ fn run(test: &str, mode: Mode, capacity: usize, kills: u64, seed: u64) -> Ledger
         mode: MODES.iter().position(|&it| it == mode).unwrap() as u64,
     };
     let mut random = Random::new(seed);
-    let ledger = std::thread::scope(|scope| {
+    let (ledger, at_work) = std::thread::scope(|scope| {
         let ledger = scope.spawn(|| keep_ledger(&book));
         let mut producer = stage.start("produce", false);
         let mut consumer = stage.start("consume", false);
+        let (mut pushed, mut at_work) = (0, 0);
         for kill in 0..kills {
             let victim = match kill % 2 {
                 0 => &mut producer,
@@ -214,11 +215,17 @@ fn run(test: &str, mode: Mode, capacity: usize, kills: u64, seed: u64) -> Ledger
             // Mostly at work, now and then while it still comes.
             if random.below(8) != 0 {
                 assert_eq!(victim.1.read(&mut [0]).unwrap(), 1, "it has its role");
+                if kill % 2 == 0 {
+                    // However busy the machine is, something goes through between the kills.
+                    common::until("a message", || data.pushed().unwrap() > pushed);
+                    at_work += 1;
+                }
             }
             // The moment is what is random; nothing is waited for.
             std::thread::sleep(Duration::from_micros(random.below(1500)));
             if kill % 2 == 0 {
                 stage.kill(producer);
+                pushed = data.pushed().unwrap();
                 producer = stage.start("produce", false);
             } else {
                 stage.kill(consumer);
@@ -229,7 +236,7 @@ fn run(test: &str, mode: Mode, capacity: usize, kills: u64, seed: u64) -> Ledger
         let (mut producer, _ready) = stage.start("produce", true);
         producer.join().unwrap().into_result().unwrap();
         consumer.0.join().unwrap().into_result().unwrap();
-        ledger.join().unwrap()
+        (ledger.join().unwrap(), at_work)
     });
     let pushed = data.pushed().unwrap();
     assert_eq!(data.popped().unwrap(), pushed, "all was taken");
@@ -237,7 +244,7 @@ fn run(test: &str, mode: Mode, capacity: usize, kills: u64, seed: u64) -> Ledger
     assert_eq!(ledger.end, pushed, "{ledger:?}");
     let counted = ledger.received + ledger.missing - ledger.repeated;
     assert_eq!(counted, pushed, "{ledger:?}");
-    assert!(pushed > LAST + kills, "{ledger:?}");
+    assert!(pushed >= LAST + at_work, "{ledger:?}");
     // Every death of a ledger's producer that was told is one that was.
     assert!(ledger.deaths <= kills, "{ledger:?}");
     eprintln!("{kills} kills, {pushed} messages, {ledger:?}");

@@ -18,6 +18,8 @@ pub const CONSUMER_DEATHS: u64 = 416;
 pub const CONSUMER_DEATHS_SEEN: u64 = 424;
 pub const BELLS: u64 = 432;
 pub const SLOTS: u64 = 512;
+/// In a bell's word, which else only counts.
+const AWAITED: u64 = 1;
 
 /// The words of the first ring of a segment.
 pub struct Raw {
@@ -50,11 +52,11 @@ impl Raw {
 
     /// Whether a consumer has announced that it goes to sleep.
     pub fn consumer_sleeps(&self) -> bool {
-        self.get(BELLS) as u32 != 0
+        self.get(BELLS) & AWAITED != 0
     }
 
     /// Whether a producer has announced that it goes to sleep.
     pub fn producer_sleeps(&self) -> bool {
-        self.get(BELLS) >> 32 != 0
+        self.get(BELLS) >> 32 & AWAITED != 0
     }
 }

@@ -39,8 +39,8 @@ pub fn somebody_sleeps(segment: &Segment) -> bool {
     File::from(segment.descriptor().unwrap())
         .read_exact_at(&mut words, offset)
         .unwrap();
-    // The state, then the bell.
-    words[4..] != [0; 4]
+    // The state, then the bell, which is odd while somebody sleeps.
+    u32::from_ne_bytes(words[4..].try_into().unwrap()) % 2 == 1
 }
 
 /// A worker that uses the event, and what it tells: one byte at a time.
