@@ -80,7 +80,14 @@ impl Attachment {
         let layout = header.layout();
         let ticket = participant::draw_ticket(&map, &layout, &place)?;
         let life = LifeLock::take(&file, temporary.as_deref().or(path.as_deref()), ticket)
-            .map_err(failed("locking the life byte of"))?;
+            .map_err(|error| match error.raw_os_error() {
+                // A ticket is handed out once: its byte cannot be taken.
+                Some(libc::EAGAIN | libc::EACCES) => Error::Corrupted {
+                    place: place.clone(),
+                    what: "its counter of participants was set back",
+                },
+                _ => failed("locking the life byte of")(error),
+            })?;
         let attachment = Arc::new(Self {
             map: ManuallyDrop::new(map),
             asking: Mutex::new(ManuallyDrop::new(file.into())),

@@ -9,7 +9,7 @@ use crate::liveness::{Identity, identity};
 use std::cell::UnsafeCell;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -134,6 +134,12 @@ impl ParentOnly {
             descriptor: ManuallyDrop::new(descriptor),
             listed,
         })
+    }
+}
+
+impl AsFd for ParentOnly {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::attachment::Attachment;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::fork::{NoFork, ParentOnly};
 use crate::liveness::{self, GATE_BYTE, Identity};
 use crate::{header, participant};
 use std::fs::File;
@@ -18,16 +19,10 @@ use std::time::Duration;
 /// holder is stopped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A held gate; opened again by dropping it.
+/// A held gate; opened again by dropping it, and by the end of the process: a child forked
+/// meanwhile does not get the description.
 pub(crate) struct Gate {
-    description: File,
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        // By name and not only by closing: a child forked meanwhile has the description too.
-        let _ = liveness::try_lock_byte(&self.description, libc::F_UNLCK, GATE_BYTE);
-    }
+    _description: ParentOnly,
 }
 
 /// What the gate is wanted for.
@@ -52,7 +47,11 @@ impl Gate {
             action: "reopening",
             source,
         };
-        let description = liveness::reopen(file, path, true).map_err(failed)?;
+        let mut no_fork = NoFork::begin().map_err(failed)?;
+        let description = liveness::reopen(file, path, true)
+            .and_then(|again| ParentOnly::new(&mut no_fork, again.into()))
+            .map_err(failed)?;
+        drop(no_fork);
         let kind = match purpose {
             Purpose::Attach => libc::F_RDLCK,
             Purpose::Remove => libc::F_WRLCK,
@@ -60,7 +59,11 @@ impl Gate {
         let deadline = Deadline::after(PATIENCE);
         loop {
             match liveness::try_lock_byte(&description, kind, GATE_BYTE) {
-                Ok(()) => return Ok(Self { description }),
+                Ok(()) => {
+                    return Ok(Self {
+                        _description: description,
+                    });
+                }
                 Err(nix::Error::EAGAIN | nix::Error::EACCES) if deadline.has_passed() => {
                     return Err(Error::Busy {
                         place: place.to_owned(),
@@ -135,6 +138,7 @@ pub(crate) fn leave(attachment: &Attachment) {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
 
     fn file() -> File {
         nix::sys::memfd::memfd_create("gate", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
@@ -157,25 +161,41 @@ mod tests {
         assert!(matches!(enter(Purpose::Attach), Err(Error::Busy { .. })));
     }
 
-    #[test]
-    fn a_child_forked_at_the_gate_does_not_keep_it_shut() {
-        let file = file();
-        let gate = Gate::hold(&file, None, "gate", Purpose::Remove).unwrap();
-        let (hold, release) = std::io::pipe().unwrap();
-        // SAFETY: the child only makes system calls until it ends.
-        let child = match unsafe { nix::unistd::fork() }.unwrap() {
+    /// Forks a process that runs `body` and ends. It must only make system calls, unless this
+    /// process has one thread.
+    fn forked(body: impl FnOnce()) -> nix::unistd::Pid {
+        // SAFETY: what the child may do is said above; it ends without unwinding into the test.
+        match unsafe { nix::unistd::fork() }.unwrap() {
             nix::unistd::ForkResult::Parent { child } => child,
             nix::unistd::ForkResult::Child => {
-                drop(release);
-                let _ = nix::unistd::read(&hold, &mut [0]);
+                body();
                 // SAFETY: ends the process at once.
                 unsafe { libc::_exit(0) }
             }
-        };
-        drop(gate);
+        }
+    }
+
+    #[test]
+    fn a_child_forked_at_the_gate_does_not_keep_it_shut_when_its_parent_dies() {
+        let file = file();
+        let (hold, release) = std::io::pipe().unwrap();
+        let (running, runs) = std::io::pipe().unwrap();
+        let holder = forked(|| {
+            let gate = Gate::hold(&file, None, "gate", Purpose::Remove);
+            forked(|| {
+                // SAFETY: the descriptor is this process's copy, which it does not use.
+                unsafe { libc::close(release.as_raw_fd()) };
+                let _ = nix::unistd::write(&runs, b"r");
+                let _ = nix::unistd::read(&hold, &mut [0]);
+            });
+            let _ = nix::unistd::read(&running, &mut [0]);
+            // Ends at the gate, as if killed.
+            std::mem::forget(gate);
+        });
+        nix::sys::wait::waitpid(holder, None).unwrap();
+        // The holder's child lives on: it waits for `release`.
         let free = is_free(&file);
         drop(release);
-        nix::sys::wait::waitpid(child, None).unwrap();
         assert!(free);
     }
 }

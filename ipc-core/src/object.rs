@@ -214,17 +214,23 @@ impl Object {
     /// The payload slots at an offset within the object: `slots` of them, a power of two.
     ///
     /// # Errors
-    /// [`Error::Corrupted`] if they do not lie within the object, are misaligned, or are not a
-    /// power of two.
+    /// [`Error::Corrupted`] if they do not lie within the object, do not begin at a multiple of 128,
+    /// or are not a power of two.
     pub fn slots<T: Payload>(&self, offset: u64, slots: u64) -> Result<SharedSlots<T>> {
         let count = usize::try_from(slots).ok().filter(|n| n.is_power_of_two());
         let bytes = count.and_then(SharedSlots::<T>::bytes);
         let (Some(count), Some(bytes)) = (count, bytes) else {
             return Err(self.corrupted("its number of slots is impossible"));
         };
-        let at = self.pointer(offset, bytes as u64, align_of::<T>().max(8))?;
-        // SAFETY: `pointer` checked that the whole range lies within the object and is aligned;
-        // `count` is a power of two.
+        const {
+            assert!(
+                align_of::<T>() <= 128,
+                "a message's alignment is 128 at most"
+            )
+        };
+        let at = self.pointer(offset, bytes as u64, 128)?;
+        // SAFETY: `pointer` checked that the whole range lies within the object and begins at a
+        // multiple of 128; `count` is a power of two.
         Ok(unsafe { SharedSlots::new(at, count, self.attachment().clone()) })
     }
 

@@ -121,7 +121,7 @@ impl Bell {
         match policy {
             Wait::Busy => return spin(deadline, ready, slice),
             Wait::Adaptive => {
-                if let Some(found) = spin_a_while(&mut ready) {
+                if let Some(found) = spin_a_while(deadline, &mut ready) {
                     return Ok(Some(found));
                 }
             }
@@ -214,7 +214,7 @@ fn spin<T, E>(
     }
 }
 
-fn spin_a_while<T>(ready: &mut impl FnMut() -> Option<T>) -> Option<T> {
+fn spin_a_while<T>(deadline: Deadline, ready: &mut impl FnMut() -> Option<T>) -> Option<T> {
     for _ in 0..SPINS {
         if let Some(found) = ready() {
             return Some(found);
@@ -222,7 +222,11 @@ fn spin_a_while<T>(ready: &mut impl FnMut() -> Option<T>) -> Option<T> {
         std::hint::spin_loop();
     }
     // More processes than cores: let the one that is awaited run.
+    // A yield lasts for as long as the others want, so not when the time is short.
     for _ in 0..YIELDS {
+        if deadline < Deadline::after(SLICE) {
+            break;
+        }
         std::thread::yield_now();
         if let Some(found) = ready() {
             return Some(found);
