@@ -41,6 +41,7 @@
 mod attachment;
 mod backing;
 mod builder;
+mod cells;
 mod copy;
 mod deadline;
 mod directory;
@@ -70,6 +71,7 @@ pub mod futex;
 
 pub use attachment::Attachment;
 pub use builder::SegmentBuilder;
+pub use cells::{SharedArray, SharedCells, SharedWords};
 pub use deadline::Deadline;
 pub use error::{Error, Result};
 pub use fence::Fences;
