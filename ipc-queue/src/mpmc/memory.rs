@@ -17,7 +17,7 @@ pub(crate) struct Line<T>(pub T);
 /// | `tail` | a position before which all are claimed (about the last) | senders, plain stores |
 /// | `head` | 40 bits of a position before which all are taken, void or passed, above 24 bits of the `late` that its writer had dealt with | receivers, plain stores |
 /// | `late` | how often a message appeared behind receivers | whoever commits after being passed, gives back, or sweeps |
-/// | `end` | [`OPEN`], [`CLOSED`], [`ENDED`] | whoever closes; the receiver that finds nothing left |
+/// | `end` | an [`EndWord`] | whoever closes; the receiver that finds nothing left; who settles about a revoked message |
 #[repr(C)]
 #[derive(Default)]
 pub(crate) struct Cursors {
@@ -34,10 +34,37 @@ pub(crate) struct Cursors {
 
 /// Messages may follow.
 pub(crate) const OPEN: u64 = 0;
-/// No claim made from now on becomes a message.
-pub(crate) const CLOSED: u64 = 1;
 /// All messages have been finished, and no more will appear.
 pub(crate) const ENDED: u64 = 2;
+
+/// The word `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndWord {
+    /// Messages may follow.
+    Open,
+    /// No claim made from now on becomes a message. Counts what was settled since, see
+    /// [`end`](super::end).
+    Closed { settled: u64 },
+    /// All messages have been finished, and no more will appear.
+    Ended,
+}
+
+impl EndWord {
+    #[inline]
+    pub(crate) fn from_word(word: u64) -> Result<Self, Trouble> {
+        match word & 3 {
+            0 => Ok(Self::Open),
+            1 => Ok(Self::Closed { settled: word >> 2 }),
+            2 => Ok(Self::Ended),
+            _ => Err(Trouble::Corrupted("its end is none that exists")),
+        }
+    }
+}
+
+/// The word of a closed stream.
+pub(crate) fn closed(settled: u64) -> u64 {
+    settled << 2 | 1
+}
 
 /// The shared words, wherever they are.
 pub(crate) trait Memory {

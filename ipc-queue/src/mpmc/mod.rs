@@ -70,31 +70,39 @@
 //! | P7 | load `claim[i]` | still (n, me): P8. Else somebody went on without us: P9 |
 //! | P8 | store `tail` | then wake who sleeps |
 //! | P9 | load `claim[i]` = c | revoked: P10. Names us: P11, P12. Does not: P11 |
-//! | P10 | CAS `slot[i]` FULL(n) → FREE(n+1) | the stream ended first: withdrawn, unless taken. Then P13 |
+//! | P10 | CAS `slot[i]` FULL(n) → FREE(n+1) | done: too late, P13. Else somebody has taken it: P16 |
 //! | P11 | `late` + 1 | once |
 //! | P12 | CAS `claim[i]` c → without owner | if it fails: P9 |
 //! | P13 | CAS `claim[i]` c → without owner (and void) | as long as it names us |
 //! | P14 | load `claim[i]`; load `end` | full only if still a; refused as closed if so |
 //! | P15 | load `claim[q]`, `slot[q]` for q behind p | slot i is held by somebody slow: is there room behind such ones? |
+//! | P16 | load `end` | CLOSED(v): P17. ENDED: P18 |
+//! | P17 | CAS `end` CLOSED(v) → CLOSED(v+1) | done: pushed, P13. Else P16 |
+//! | P18 | load `claim[i]` | names us: too late, P13. Else pushed |
 //! | V1 | heavy barrier | before the first void over a pending passed claim |
 //! | V2 | load `slot[i]` | is it still pending? |
 //! | V3 | CAS `claim[i]` a → (n, owner if pending, void) | this lap holds no message; the cursor moves on |
 //! | C1 | load `head` | go there, with its `seen`, if it is further |
 //! | C2 | load `slot[i]` = d | FULL(m), m ≤ n: a message. READING(n) or a newer lap: walk on |
 //! | C3 | load `late` | differs from `seen`: C9 first |
-//! | C4 | CAS `slot[i]` d → READING(m, me) | taken; the cursor moves on if m = n |
+//! | C4 | CAS `slot[i]` d → READING(m, me) | taken; the cursor moves on if m = n (also from C9). Then A1 |
+//! | A1 | load `end` | OPEN: go on. CLOSED(v): A2. ENDED: A5 |
+//! | A2 | load `claim[i]` = c | names nobody, or is not revoked: go on |
+//! | A3 | CAS `end` CLOSED(v) → CLOSED(v+1) | if it fails: A1 |
+//! | A4 | CAS `claim[i]` c → without owner, not revoked | go on. If it fails: A1 |
+//! | A5 | store `slot[i]` FREE(m+1) | not taken after all: C2 |
 //! | C5 | load `claim[i]` = a | lap < n: empty, after C3. Later lap, or void: C2 once more, walk on |
 //! | C6 | CAS `claim[i]` a → passed | being written: after some patience. Then a heavy barrier, and C2 once more: still FREE: walk on |
 //! | C7 | store `slot[i]` FREE(m+1) | after reading: finished. Then wake who sleeps |
 //! | C8 | store `head` | position and `seen` |
-//! | C9 | load `slot[q]` of the N positions before p | take the oldest message (C4). If there is none: `seen` = the `late` of C3 |
+//! | C9 | load `slot[q]` of the N positions before p | take the oldest message (C4); it fails: C9 again. If there is none: `seen` = the `late` of C3 |
 //! | C10 | store `slot[i]` FULL(m), redelivered; `late` + 1 | given back |
 //! | E1 | load `end` | the queue was found empty. OPEN: empty. ENDED: the end |
 //! | E2 | load `claim[i]`, `slot[i]` for all i | a message: take it. One being read: not yet |
 //! | E3 | CAS `claim[i]` a → revoked | if pending |
 //! | E4 | heavy barrier | if any was pending |
 //! | E5 | load `claim[i]`, `slot[i]` for all i | as E2; pending and not revoked: not yet |
-//! | E6 | CAS `end` CLOSED → ENDED | |
+//! | E6 | CAS `end` CLOSED(v) of E1 → ENDED | if it fails: not yet |
 //! | S1 | load `claim[i]` = a, for all i | names the dead? |
 //! | S2 | load `slot[i]` | is a pending? |
 //! | S3 | CAS `claim[i]` a → void without owner; without owner | pending; not. If it fails: S1 |
@@ -103,6 +111,9 @@
 //! | S6 | `late` + 1 | always; then wake everybody, and free the dead's place |
 //!
 //! Before S3 and S5 the sweeper looks whether the dead still has its place in the queue's table.
+//! A receiver that waits, or is refused often, forgets `seen` now and then: whoever was to raise
+//! `late` may be stopped before it. A slot whose message was given back counts as held by somebody
+//! slow (P3, P15).
 //! *Pending*, of a claim and then the slot's word: the claim names an owner, the word is FREE, and
 //! the claim is void or the word's lap is at most the claim's.
 //!

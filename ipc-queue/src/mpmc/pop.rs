@@ -1,6 +1,7 @@
 //! The receiving side of the protocol: take a message, finish it or give it back.
 
-use super::memory::{Memory, Rounds, Trouble, changes_soon, first_unclaimed};
+use super::end::accept;
+use super::memory::{Memory, OPEN, Rounds, Trouble, changes_soon, first_unclaimed};
 use super::word::{
     Geometry, OwnerBits, PASSED, State, VOID, free, full, given_back, has_owner, lap, redeliveries,
     state,
@@ -103,13 +104,36 @@ impl Head {
     #[inline(always)]
     fn try_take<M: Memory>(&self, memory: &M, index: usize, d: u64) -> Option<Taken> {
         let reading = self.me.reading(d);
-        // Acquire: the payload is read after this. What was committed passes on: the exchange
-        // continues the release sequence of P6.
-        memory
-            .word(index)
-            .compare_exchange(d, reading, Ordering::Acquire, Ordering::Relaxed)
-            .ok()
-            .map(|_| Taken { index, reading })
+        // Acquire: the payload is read after this. (What was committed passes on: the exchange
+        // continues the release sequence of P6.) SeqCst: with the look at `end` that follows.
+        // Either this sees the stream closed, or a judge (E2, E5) sees us reading.
+        let exchanged =
+            memory
+                .word(index)
+                .compare_exchange(d, reading, Ordering::SeqCst, Ordering::Relaxed);
+        exchanged.ok()?;
+        let taken = Taken { index, reading };
+        // loom takes SeqCst for AcqRel where it is not a fence.
+        #[cfg(loom)]
+        loom::sync::atomic::fence(Ordering::SeqCst);
+        if memory.cursors().end.load(Ordering::SeqCst) == OPEN {
+            return Some(taken);
+        }
+        self.accept(memory, taken)
+    }
+
+    /// A message of a closed stream, unless the end has been told without it.
+    #[cold]
+    #[inline(never)]
+    fn accept<M: Memory>(&self, memory: &M, taken: Taken) -> Option<Taken> {
+        // Of damaged words, the next look at them tells.
+        if accept(memory, taken.index).unwrap_or(true) {
+            Some(taken)
+        } else {
+            // A5. Its sender is told that it came too late.
+            self.finish(memory, taken);
+            None
+        }
     }
 
     #[cold]

@@ -1,10 +1,10 @@
 //! The sending side of the protocol: claim a slot, write, commit.
 
-use super::memory::{
-    CLOSED, Cursors, Memory, OPEN, Rounds, Trouble, changes_soon, first_unclaimed,
-};
+use super::end::concede;
+use super::memory::{Cursors, Memory, OPEN, Rounds, Trouble, changes_soon, first_unclaimed};
 use super::word::{
-    Geometry, LAP_SHIFT, OWNER, OwnerBits, PASSED, REVOKED, State, VOID, free, full, lap, state,
+    Geometry, LAP_SHIFT, OWNER, OwnerBits, PASSED, REVOKED, State, VOID, free, full, lap,
+    redeliveries, state,
 };
 use ipc_core::atomic::{AtomicU64, Ordering};
 
@@ -58,7 +58,8 @@ enum Seat {
 }
 
 fn seat(g: &Geometry, claim: u64, slot: u64) -> Result<Seat, Trouble> {
-    let overtaken = claim & (PASSED | VOID) != 0;
+    // A message that was given back lies behind the receivers, as one that was passed.
+    let overtaken = claim & (PASSED | VOID) != 0 || redeliveries(slot) > 0;
     Ok(match state(slot) {
         Some(State::Free) if !g.is_pending(claim, slot) => Seat::Room,
         Some(State::Free | State::Full) if !overtaken => Seat::Kept,
@@ -259,17 +260,19 @@ impl Tail {
         loop {
             let c = memory.claim(claim.index).load(Ordering::Acquire); // P9
             if self.me.is_named_in(c) && c & REVOKED != 0 {
-                // P10. Whoever took it before this has made it a message.
+                // P10. Unless somebody took it before this.
                 let withdrawn = memory.word(claim.index).compare_exchange(
                     full(n),
                     free(memory.geometry().lap_plus(n, 1)),
                     Ordering::AcqRel,
                     Ordering::Acquire,
                 );
+                let stays = withdrawn.is_err() && concede(memory, claim.index, self.me);
                 self.take_name_out(memory, claim.index, 0);
-                return match withdrawn {
-                    Ok(_) => Committed::TooLate,
-                    Err(_) => Committed::Yes,
+                return if stays {
+                    Committed::Yes
+                } else {
+                    Committed::TooLate
                 };
             }
             if !announced {
@@ -331,11 +334,9 @@ fn refused(cursors: &Cursors, claim: &AtomicU64, a: u64) -> Option<Refusal> {
     if claim.load(Ordering::Acquire) != a {
         return None;
     }
-    let end = cursors.end.load(Ordering::Acquire);
-    Some(if end >= CLOSED {
-        Refusal::Closed
-    } else {
-        Refusal::Full
+    Some(match cursors.end.load(Ordering::Acquire) {
+        OPEN => Refusal::Full,
+        _ => Refusal::Closed,
     })
 }
 

@@ -35,6 +35,8 @@ pub struct Receiver<T: Payload> {
     pub(super) attachment: Arc<Attachment>,
     wait: Wait,
     refusals: u32,
+    /// When all slots are looked at again, if nothing comes.
+    next_refresh: Deadline,
     /// Guards that exist, or were forgotten.
     pub(super) guards: u64,
     /// Messages counted at this place.
@@ -82,6 +84,7 @@ impl<T: Payload> Receiver<T> {
             attachment: queue.segment().attachment().clone(),
             wait: Wait::default(),
             refusals: 0,
+            next_refresh: Deadline::after(SLICE),
             guards: 0,
             messages: receivers.table.at(place).messages.load(Relaxed),
             deaths_seen: 0,
@@ -347,6 +350,10 @@ impl<T: Payload> Receiver<T> {
         self.refusals += 1;
         if self.refusals >= REFUSALS_PER_LOOK {
             self.refusals = 0;
+            if self.next_refresh.has_passed() {
+                self.next_refresh = Deadline::after(SLICE);
+                self.head.forget();
+            }
             self.queue.segment().recover_if_due(SLICE)?;
         }
         Err(otherwise)
@@ -430,6 +437,10 @@ impl<T: Payload> Waiter for MessageWaiter<'_, T> {
             cursors.late.load(Ordering::Relaxed),
             cursors.end.load(Ordering::Relaxed),
         ]
+    }
+
+    fn refresh(&mut self) {
+        self.head.forget();
     }
 
     fn attempt(&mut self) -> Option<Answer> {

@@ -410,6 +410,8 @@ impl<T: Payload> Waiter for RoomWaiter<'_, T> {
         [slot.load(Ordering::Relaxed), end.load(Ordering::Relaxed)]
     }
 
+    fn refresh(&mut self) {}
+
     fn attempt(&mut self) -> Option<Self::Found> {
         match self.tail.claim(self.memory) {
             Err(Refusal::Full) => None,

@@ -2,6 +2,7 @@
 
 use super::memory::pause;
 use ipc_core::{Bell, Deadline, Fences, Result, SLICE, Segment, Wait};
+use std::cell::Cell;
 
 /// Somebody who waits.
 pub(crate) trait Waiter {
@@ -12,6 +13,10 @@ pub(crate) trait Waiter {
     /// Loads the few words that change when what is awaited comes, mostly. No others: a poller
     /// takes their lines from those who write them.
     fn look(&self) -> Self::Seen;
+
+    /// Called about every slice of a wait: what was found dealt with is looked at again, since who
+    /// was to announce a change may be stopped.
+    fn refresh(&mut self);
 
     /// Looks everywhere. `None`: wait on.
     fn attempt(&mut self) -> Option<Self::Found>;
@@ -60,12 +65,21 @@ impl Waiting<'_> {
             }
             _ => {}
         }
+        let slice_passed = Cell::new(false);
         let found = self.bell.wait(
             Wait::Park,
             self.fences,
             self.deadline,
-            || waiter.attempt(),
-            || self.segment.recover_if_due(SLICE / 2).map(drop),
+            || {
+                if slice_passed.take() {
+                    waiter.refresh();
+                }
+                waiter.attempt()
+            },
+            || {
+                slice_passed.set(true);
+                self.segment.recover_if_due(SLICE / 2).map(drop)
+            },
         )?;
         Ok(Waited { found, slept: true })
     }
@@ -81,6 +95,7 @@ impl Waiting<'_> {
             }
             if next_slice.has_passed() {
                 self.segment.recover_if_due(SLICE / 2)?;
+                waiter.refresh();
                 next_slice = Deadline::after(SLICE);
             }
         }

@@ -112,8 +112,9 @@ pub(crate) fn state(word: u64) -> Option<State> {
     }
 }
 
-/// How often a message was given back. Exact below 8; beyond, at least 8 (the count goes round in
-/// its upper half, so that a word changes with every redelivery).
+/// How often a message was given back. Exact below 8; beyond, at least 8: there the count goes
+/// round, so that a word changes with every redelivery, and by 7, so that it returns as late as
+/// possible together with the 16 generations of an owner.
 #[inline(always)]
 pub(crate) fn redeliveries(word: u64) -> u32 {
     ((word & REDELIVERED) >> REDELIVERED_SHIFT) as u32
@@ -122,7 +123,7 @@ pub(crate) fn redeliveries(word: u64) -> u32 {
 /// The word of a message that its reader, or the reader's sweep, gives back.
 pub(crate) fn given_back(reading: u64) -> u64 {
     let count = match redeliveries(reading) {
-        15 => 8,
+        14.. => 8,
         count => count + 1,
     };
     reading & !(STATE | OWNER | REDELIVERED) | u64::from(count) << REDELIVERED_SHIFT | FULL
