@@ -11,7 +11,7 @@
 //! `CLOSED` ([`accept`]), which makes the judges before it start again.
 
 use super::memory::{ENDED, EndWord, Memory, OPEN, Trouble, closed};
-use super::word::{OWNER, OwnerBits, REVOKED, State, has_owner, state};
+use super::word::{OWNER, OwnerBits, REVOKED, State, state};
 use ipc_core::atomic::Ordering;
 
 /// How a queue that was found empty stands.
@@ -78,9 +78,10 @@ pub(crate) fn accept<M: Memory>(memory: &M, index: usize) -> Result<bool, Troubl
             EndWord::Closed { settled } => settled,
             EndWord::Ended => return Ok(false),
         };
-        // A2. Whoever it names has written this message.
+        // A2. Revoked by a judge who may be about to tell the end, whether or not the owner's name
+        // is still there.
         let c = claim.load(Ordering::Acquire);
-        if !has_owner(c) || c & REVOKED == 0 {
+        if c & REVOKED == 0 {
             return Ok(true);
         }
         // A3, A4: whoever passed this slot before starts again; and the owner learns it.

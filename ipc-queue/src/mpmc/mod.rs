@@ -63,7 +63,7 @@
 //! |---|---|---|
 //! | P1 | load `tail` | go there if it is further |
 //! | P2 | load `claim[i]` = a | lap `n-1`, or somebody is further: go behind it |
-//! | P3 | load `slot[i]` = d | who has the slot? |
+//! | P3 | load `slot[i]` = d | who has the slot? If it is not free, and a is revoked: refused as closed |
 //! | P4 | CAS `claim[i]` a → (n, me) | if it is free and nobody is at it: the claim |
 //! | P5 | load `end` | if closed: P13 with void, refused |
 //! | P6 | store `slot[i]` FULL(n) | after the payload: the commit. Then a light barrier |
@@ -87,7 +87,7 @@
 //! | C3 | load `late` | differs from `seen`: C9 first |
 //! | C4 | CAS `slot[i]` d → READING(m, me) | taken; the cursor moves on if m = n (also from C9). Then A1 |
 //! | A1 | load `end` | OPEN: go on. CLOSED(v): A2. ENDED: A5 |
-//! | A2 | load `claim[i]` = c | names nobody, or is not revoked: go on |
+//! | A2 | load `claim[i]` = c | not revoked: go on |
 //! | A3 | CAS `end` CLOSED(v) → CLOSED(v+1) | if it fails: A1 |
 //! | A4 | CAS `claim[i]` c → without owner, not revoked | go on. If it fails: A1 |
 //! | A5 | store `slot[i]` FREE(m+1) | not taken after all: C2 |

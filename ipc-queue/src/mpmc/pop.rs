@@ -73,8 +73,17 @@ impl Head {
     }
 
     /// Takes the next message, if there is one. [`publish`](Self::publish) after this.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take<M: Memory>(&mut self, memory: &M) -> Result<Option<Taken>, Trouble> {
+        match self.take_fast(memory) {
+            Some(taken) => Ok(Some(taken)),
+            None => self.take_slow(memory),
+        }
+    }
+
+    /// Takes the next message, if that is a matter of one attempt.
+    #[inline(always)]
+    pub(crate) fn take_fast<M: Memory>(&mut self, memory: &M) -> Option<Taken> {
         let g = memory.geometry();
         let cursors = memory.cursors();
         // C1. Acquire: pairs with the Release of C8: what its writer walked over is seen, so that
@@ -95,9 +104,10 @@ impl Head {
             && let Some(taken) = self.try_take(memory, index, d)
         {
             self.next = g.next(self.next);
-            return Ok(Some(taken));
+            Some(taken)
+        } else {
+            None
         }
-        self.take_slow(memory)
     }
 
     /// C4.

@@ -84,8 +84,17 @@ impl Tail {
     }
 
     /// Claims the next slot.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn claim<M: Memory>(&mut self, memory: &M) -> Result<Claim, Refusal> {
+        match self.claim_fast(memory) {
+            Some(claim) => Ok(claim),
+            None => self.claim_slow(memory),
+        }
+    }
+
+    /// Claims the next slot, if that is a matter of one attempt.
+    #[inline(always)]
+    pub(crate) fn claim_fast<M: Memory>(&mut self, memory: &M) -> Option<Claim> {
         let g = memory.geometry();
         // P1. Acquire: pairs with the Release of P8: the claims before the hint are seen.
         let hint = memory.cursors().tail.0.load(Ordering::Acquire);
@@ -104,9 +113,10 @@ impl Tail {
             && d == free(n)
             && self.try_claim(claim, a, n)
         {
-            return self.claimed(memory);
+            self.claimed(memory)
+        } else {
+            None
         }
-        self.claim_slow(memory)
     }
 
     /// P4.
@@ -121,7 +131,7 @@ impl Tail {
 
     /// P5: a claim made after the stream was closed is given back.
     #[inline(always)]
-    fn claimed<M: Memory>(&mut self, memory: &M) -> Result<Claim, Refusal> {
+    fn claimed<M: Memory>(&mut self, memory: &M) -> Option<Claim> {
         let g = memory.geometry();
         let claim = Claim {
             position: self.next,
@@ -134,16 +144,19 @@ impl Tail {
         // SeqCst: either this sees the stream closed, or who looks for claims after closing it
         // (E2) sees ours.
         if memory.cursors().end.load(Ordering::SeqCst) == OPEN {
-            Ok(claim)
+            Some(claim)
         } else {
             self.give_back(memory, claim);
-            Err(Refusal::Closed)
+            None
         }
     }
 
     #[cold]
     #[inline(never)]
     fn claim_slow<M: Memory>(&mut self, memory: &M) -> Result<Claim, Refusal> {
+        if memory.cursors().end.load(Ordering::Acquire) != OPEN {
+            return Err(Refusal::Closed);
+        }
         let g = memory.geometry();
         let mut rounds = Rounds::of(g);
         let mut patient = true;
@@ -167,10 +180,15 @@ impl Tail {
                 }
             }
             let d = word.load(Ordering::Acquire); // P3
-            match seat(g, a, d)? {
+            let seat = seat(g, a, d)?;
+            if a & REVOKED != 0 && !matches!(seat, Seat::Room) {
+                // Only of a closed stream. Its owner must find the mark.
+                return Err(Refusal::Closed);
+            }
+            match seat {
                 Seat::Room => {
                     if self.try_claim(claim, a, n) {
-                        return self.claimed(memory);
+                        return self.claimed(memory).ok_or(Refusal::Closed);
                     }
                 }
                 Seat::Kept => {
@@ -212,11 +230,7 @@ impl Tail {
                 return Ok(false);
             }
         }
-        let kept = if g.is_pending(a, d) {
-            a & (OWNER | REVOKED)
-        } else {
-            0
-        };
+        let kept = if g.is_pending(a, d) { a & OWNER } else { 0 };
         // V3. AcqRel: who sees the void lap sees what we saw.
         Ok(memory
             .claim(index)

@@ -132,7 +132,10 @@ impl<T: Payload> Receiver<T> {
     /// ```
     #[inline]
     pub fn try_pop(&mut self) -> Result<Option<T>, PopError> {
-        self.pop_until(Deadline::PAST, PopError::Empty)
+        match self.take_fast() {
+            Some(taken) => Ok(Some(self.read(taken))),
+            None => self.pop_slow(Deadline::PAST, PopError::Empty),
+        }
     }
 
     /// Pops a message, a copy of it; waits while the queue is empty, also for a first sender to
@@ -142,7 +145,10 @@ impl<T: Payload> Receiver<T> {
     /// [`PopError::ProducersDied`], once; [`PopError::Segment`].
     #[inline]
     pub fn pop(&mut self) -> Result<Option<T>, PopError> {
-        self.pop_until(Deadline::NEVER, PopError::Empty)
+        match self.take_fast() {
+            Some(taken) => Ok(Some(self.read(taken))),
+            None => self.pop_slow(Deadline::NEVER, PopError::Empty),
+        }
     }
 
     /// Pops a message, a copy of it; waits at most this long while the queue is empty. Zero looks
@@ -151,22 +157,26 @@ impl<T: Payload> Receiver<T> {
     /// # Errors
     /// [`PopError::TimedOut`]; otherwise as [`pop`](Self::pop).
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<Option<T>, PopError> {
-        self.pop_until(Deadline::after(timeout), PopError::TimedOut)
+        match self.take_fast() {
+            Some(taken) => Ok(Some(self.read(taken))),
+            None => self.pop_slow(Deadline::after(timeout), PopError::TimedOut),
+        }
     }
 
+    /// Copies a message that was taken, and finishes it.
     #[inline(always)]
-    fn pop_until(
-        &mut self,
-        deadline: Deadline,
-        otherwise: PopError,
-    ) -> Result<Option<T>, PopError> {
-        let Some(taken) = self.next(deadline, otherwise)? else {
-            return Ok(None);
-        };
+    fn read(&mut self, taken: Taken) -> T {
         let message = self.memory.cells.read(taken.index);
         self.finish(taken);
         self.head.publish(&self.memory);
-        Ok(Some(message))
+        message
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pop_slow(&mut self, deadline: Deadline, otherwise: PopError) -> Result<Option<T>, PopError> {
+        let taken = self.take_slow(deadline, otherwise)?;
+        Ok(taken.map(|taken| self.read(taken)))
     }
 
     /// Pops as many messages as there are, up to the length of `into`, and returns how many: at
@@ -216,7 +226,7 @@ impl<T: Payload> Receiver<T> {
         let mut popped = 1;
         for into in rest {
             // Why it ends here is found out by the next call.
-            let Ok(Some(taken)) = self.head.take(&self.memory) else {
+            let Some(taken) = self.head.take_fast(&self.memory) else {
                 break;
             };
             *into = self.memory.cells.read(taken.index);
@@ -286,19 +296,26 @@ impl<T: Payload> Receiver<T> {
     }
 
     #[inline(always)]
-    fn next(&mut self, deadline: Deadline, otherwise: PopError) -> Result<Option<Taken>, PopError> {
-        if self.attachment.is_mine()
-            && let Ok(Some(taken)) = self.head.take(&self.memory)
-        {
-            return Ok(Some(taken));
+    fn take_fast(&mut self) -> Option<Taken> {
+        if self.attachment.is_mine() {
+            self.head.take_fast(&self.memory)
+        } else {
+            None
         }
-        self.next_slow(deadline, otherwise)
+    }
+
+    #[inline]
+    fn next(&mut self, deadline: Deadline, otherwise: PopError) -> Result<Option<Taken>, PopError> {
+        match self.take_fast() {
+            Some(taken) => Ok(Some(taken)),
+            None => self.take_slow(deadline, otherwise),
+        }
     }
 
     /// Finds out why there was nothing, and waits if something may come.
     #[cold]
     #[inline(never)]
-    fn next_slow(
+    fn take_slow(
         &mut self,
         deadline: Deadline,
         otherwise: PopError,

@@ -113,8 +113,10 @@ impl<T: Payload> Sender<T> {
     /// ```
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), PushError> {
-        let claim = self.claim(Deadline::PAST, PushError::Full)?;
-        self.write(claim, &message)
+        match self.claim_fast() {
+            Some(claim) => self.write(claim, &message),
+            None => self.push_slow(&message, Deadline::PAST, PushError::Full),
+        }
     }
 
     /// Pushes a message; waits while the queue is full.
@@ -123,8 +125,10 @@ impl<T: Payload> Sender<T> {
     /// [`PushError::Closed`]; [`PushError::Segment`].
     #[inline]
     pub fn push(&mut self, message: T) -> Result<(), PushError> {
-        let claim = self.claim(Deadline::NEVER, PushError::Full)?;
-        self.write(claim, &message)
+        match self.claim_fast() {
+            Some(claim) => self.write(claim, &message),
+            None => self.push_slow(&message, Deadline::NEVER, PushError::Full),
+        }
     }
 
     /// Pushes a message; waits at most this long while the queue is full. Zero looks once,
@@ -133,11 +137,22 @@ impl<T: Payload> Sender<T> {
     /// # Errors
     /// [`PushError::TimedOut`]; otherwise as [`push`](Self::push).
     pub fn push_timeout(&mut self, message: T, timeout: Duration) -> Result<(), PushError> {
-        let claim = match self.try_claim() {
-            Some(claim) => claim,
-            None => self.claim_slow(Deadline::after(timeout), PushError::TimedOut)?,
-        };
-        self.write(claim, &message)
+        match self.claim_fast() {
+            Some(claim) => self.write(claim, &message),
+            None => self.push_slow(&message, Deadline::after(timeout), PushError::TimedOut),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_slow(
+        &mut self,
+        message: &T,
+        deadline: Deadline,
+        otherwise: PushError,
+    ) -> Result<(), PushError> {
+        let claim = self.claim_slow(deadline, otherwise)?;
+        self.write(claim, message)
     }
 
     /// Pushes as many of the messages as there is room for, from the first on, and returns how
@@ -252,17 +267,17 @@ impl<T: Payload> Sender<T> {
     }
 
     #[inline(always)]
-    fn try_claim(&mut self) -> Option<Claim> {
+    fn claim_fast(&mut self) -> Option<Claim> {
         if self.attachment.is_mine() {
-            self.tail.claim(&self.memory).ok()
+            self.tail.claim_fast(&self.memory)
         } else {
             None
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn claim(&mut self, deadline: Deadline, otherwise: PushError) -> Result<Claim, PushError> {
-        match self.try_claim() {
+        match self.claim_fast() {
             Some(claim) => Ok(claim),
             None => self.claim_slow(deadline, otherwise),
         }
@@ -380,7 +395,7 @@ impl<T: Payload> Sender<T> {
         let mut pushed = 1;
         for message in rest {
             // Why it ends here is found out by the next call.
-            let Ok(claim) = self.tail.claim(&self.memory) else {
+            let Some(claim) = self.tail.claim_fast(&self.memory) else {
                 break;
             };
             self.memory.cells.write(claim.index, message);
