@@ -52,3 +52,52 @@ fn a_timeout_of_zero_and_of_a_while() {
         assert_eq!(rx.pop().unwrap(), Some(1));
     }
 }
+
+#[test]
+fn slices_take_what_there_is() {
+    let queue = unnamed::<u64>(5);
+    let (mut tx, mut rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
+    let mut into = [0; 4];
+    for _ in 0..7 {
+        assert_eq!(tx.try_push_slice(&[]).unwrap(), 0);
+        assert_eq!(rx.try_pop_slice(&mut []).unwrap(), Some(0));
+        assert!(matches!(rx.try_pop_slice(&mut into), Err(PopError::Empty)));
+        assert_eq!(tx.try_push_slice(&[1, 2, 3, 4, 5, 6, 7]).unwrap(), 5);
+        assert!(matches!(tx.try_push_slice(&[6]), Err(PushError::Full)));
+        assert_eq!(rx.try_pop_slice(&mut into).unwrap(), Some(4));
+        assert_eq!(into, [1, 2, 3, 4]);
+        assert_eq!(rx.pop_slice(&mut into).unwrap(), Some(1));
+        assert_eq!(into[0], 5);
+        let zero = rx.pop_slice_timeout(&mut into, Duration::ZERO);
+        assert!(matches!(zero, Err(PopError::TimedOut)));
+    }
+}
+
+#[test]
+fn the_counters_count() {
+    let queue = unnamed::<u64>(2);
+    let (mut tx, mut rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
+    let mut second = tx.try_clone().unwrap();
+    tx.push(1).unwrap();
+    second.push(2).unwrap();
+    assert_eq!(rx.pop().unwrap(), Some(1));
+    rx.take().unwrap().unwrap().release_back();
+    assert!(rx.take().unwrap().unwrap().is_redelivered());
+    let stats = queue.stats().unwrap();
+    assert_eq!((stats.pushed, stats.popped, stats.redelivered), (2, 2, 1));
+    assert_eq!((stats.senders, stats.receivers), (2, 1));
+    drop(second);
+    drop(queue.sender().unwrap());
+    let stats = queue.stats().unwrap();
+    assert_eq!((stats.pushed, stats.senders), (2, 1), "the gone count too");
+}
+
+#[test]
+fn handles_move_to_other_threads() {
+    let queue = unnamed::<u64>(4);
+    let (mut tx, mut rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(move || (0..1000).for_each(|it| tx.push(it).unwrap()));
+        scope.spawn(move || (0..1000).for_each(|it| assert_eq!(rx.pop().unwrap(), Some(it))));
+    });
+}

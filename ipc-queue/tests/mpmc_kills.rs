@@ -4,6 +4,7 @@
 //!
 //! `MPMC_ROUNDS=1000 cargo test --release -p ipc-queue --test mpmc_kills` is a soak.
 
+mod common;
 mod mpmc_common;
 
 use ipc_core::Wait;

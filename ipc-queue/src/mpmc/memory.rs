@@ -104,7 +104,7 @@ impl Rounds {
     /// Enough to walk round a queue several times and to lose many races.
     pub(crate) fn of(geometry: &Geometry) -> Self {
         Self {
-            left: 4 * geometry.slots() + (1 << 16),
+            left: 4 * geometry.slots() + (1 << 14),
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod ledger;
 pub mod message;
+pub mod peer;
 pub mod raw;
 pub mod worker;
 
