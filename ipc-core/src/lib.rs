@@ -41,6 +41,7 @@
 mod attachment;
 mod backing;
 mod builder;
+mod cells;
 mod claim;
 mod copy;
 mod deadline;
@@ -71,6 +72,7 @@ pub mod futex;
 
 pub use attachment::Attachment;
 pub use builder::SegmentBuilder;
+pub use cells::{SharedArray, SharedCells, SharedWords};
 pub use deadline::Deadline;
 pub use error::{Error, Result};
 pub use fence::Fences;

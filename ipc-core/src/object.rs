@@ -1,6 +1,7 @@
 //! Objects of a segment: what a crate brings to add a kind of its own, and what it gets.
 
 use crate::attachment::Attachment;
+use crate::cells::{SharedArray, SharedCells, SharedWords};
 use crate::error::{Error, Result};
 use crate::owner::OwnerId;
 use crate::payload::Payload;
@@ -232,6 +233,52 @@ impl Object {
         // SAFETY: `pointer` checked that the whole range lies within the object and begins at a
         // multiple of 128; `count` is a power of two.
         Ok(unsafe { SharedSlots::new(at, count, self.attachment().clone()) })
+    }
+
+    /// The array of `len` structures at an offset within the object, at least one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupted`] if it does not lie within the object, is misaligned, or is empty.
+    pub fn array<T: SharedLayout>(&self, offset: u64, len: usize) -> Result<SharedArray<T>> {
+        let bytes = len
+            .checked_mul(size_of::<T>())
+            .filter(|_| len > 0)
+            .ok_or_else(|| self.corrupted("the length of an array in it is impossible"))?;
+        let at = self.pointer(offset, bytes as u64, align_of::<T>())?;
+        // SAFETY: `pointer` checked that the whole range lies within the object and is aligned.
+        Ok(unsafe { SharedArray::new(at.cast(), len, self.attachment().clone()) })
+    }
+
+    /// The `cells` payload slots with words at an offset within the object, at least one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupted`] if they do not lie within the object, are misaligned, or are none.
+    pub fn cells<T: Payload>(&self, offset: u64, cells: usize) -> Result<SharedCells<T>> {
+        let bytes = SharedCells::<T>::bytes(cells)
+            .filter(|_| cells > 0)
+            .ok_or_else(|| self.corrupted("its number of slots is impossible"))?;
+        let at = self.pointer(offset, bytes as u64, 128)?;
+        // SAFETY: `pointer` checked that the whole range lies within the object and is aligned.
+        Ok(unsafe { SharedCells::new(at, cells, self.attachment().clone()) })
+    }
+
+    /// The first words of `len` slots that lie `stride` bytes apart, at least one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupted`] if they do not lie within the object, are misaligned, or are none.
+    pub fn words(&self, offset: u64, stride: u64, len: usize) -> Result<SharedWords> {
+        let stride = usize::try_from(stride)
+            .ok()
+            .filter(|stride| *stride > 0 && stride.is_multiple_of(8));
+        let (Some(stride), true) = (stride, len > 0) else {
+            return Err(self.corrupted("the distance or number of its slots is impossible"));
+        };
+        let bytes = len
+            .checked_mul(stride)
+            .ok_or_else(|| self.corrupted("its number of slots is impossible"))?;
+        let at = self.pointer(offset, bytes as u64, 8)?;
+        // SAFETY: `pointer` checked that the whole range lies within the object and is aligned.
+        Ok(unsafe { SharedWords::new(at, stride, len, self.attachment().clone()) })
     }
 
     fn pointer(&self, offset: u64, len: u64, align: usize) -> Result<std::ptr::NonNull<u8>> {

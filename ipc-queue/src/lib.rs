@@ -23,7 +23,9 @@
 //! ```
 //!
 //! * [`spsc`]: a wait-free ring for one producer and one consumer.
+//! * [`mpmc`]: a lock-free queue for any number of producers and consumers.
 //! * [`harness`]: starts producer and consumer processes and accounts for every message.
 
 pub mod harness;
+pub mod mpmc;
 pub mod spsc;

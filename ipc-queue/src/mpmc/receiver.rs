@@ -1,0 +1,484 @@
+//! The receiving handle.
+
+use super::end::{self, End};
+use super::error::{OpenError, PopError};
+use super::guard::ReadGuard;
+use super::layout::Shared;
+use super::members::{self, Members};
+use super::memory::{Memory, Trouble};
+use super::pop::{Head, Taken};
+use super::queue::{Queue, explain};
+use super::sweep::sweep;
+use super::wait::{Waited, Waiter, Waiting};
+use super::word::OwnerBits;
+use ipc_core::atomic::Ordering;
+use ipc_core::{Attachment, Deadline, Owner, Payload, SLICE, SharedCells, Wait};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Every so many refusals in a row, a polling receiver looks after the dead.
+const REFUSALS_PER_LOOK: u32 = 64;
+/// Looks for a message that a closed queue seems to have.
+const LOOKS: u32 = 64;
+
+/// A handle that pops. It can be sent to another thread; for a second one at the same time, see
+/// [`try_clone`](Self::try_clone).
+///
+/// In all calls `Ok(None)` is the end of the stream: somebody closed it and every message before
+/// has been finished. While another receiver still holds a message, the end waits: should that one
+/// die, the message comes to who is left.
+#[derive(Debug)]
+pub struct Receiver<T: Payload> {
+    pub(super) memory: Shared<SharedCells<T>>,
+    head: Head,
+    pub(super) attachment: Arc<Attachment>,
+    wait: Wait,
+    refusals: u32,
+    /// When all slots are looked at again, if nothing comes.
+    next_refresh: Deadline,
+    /// Guards that exist, or were forgotten.
+    pub(super) guards: u64,
+    /// Messages counted at this place.
+    messages: u64,
+    /// The deaths of senders that were reported.
+    deaths_seen: u64,
+    place: usize,
+    bits: OwnerBits,
+    senders: Members,
+    receivers: Members,
+    owner: Owner,
+    queue: Queue<T>,
+}
+
+/// What there is to say to who wants a message.
+enum Answer {
+    Message(Taken),
+    Ended,
+    SendersDied,
+    Trouble(Trouble),
+}
+
+impl<T: Payload> Receiver<T> {
+    pub(super) fn new(queue: &Queue<T>) -> Result<Self, OpenError> {
+        let memory = queue.shape().typed(queue.object())?;
+        let receivers = queue.shape().receivers(queue.object())?;
+        let senders = queue.shape().senders(queue.object())?;
+        let owner = queue.segment().owner()?;
+        let census = &memory.words.census;
+        let join = || receivers.join(&census.receivers_turn, &census.other_deaths, owner.id());
+        let place = match join() {
+            Some(place) => place,
+            None => {
+                queue.segment().recover()?;
+                join().ok_or_else(|| OpenError::Crowded {
+                    queue: queue.object().to_string(),
+                    role: "receiver",
+                    limit: receivers.table.len(),
+                })?
+            }
+        };
+        let bits = members::bits(place, owner.id());
+        Ok(Self {
+            head: Head::join(&memory, bits),
+            attachment: queue.segment().attachment().clone(),
+            wait: Wait::default(),
+            refusals: 0,
+            next_refresh: Deadline::after(SLICE),
+            guards: 0,
+            messages: receivers.table.at(place).messages.load(Relaxed),
+            deaths_seen: 0,
+            place,
+            bits,
+            senders,
+            receivers,
+            owner,
+            queue: queue.clone(),
+            memory,
+        })
+    }
+
+    /// Another receiver of the same queue, for another thread.
+    ///
+    /// # Errors
+    /// As [`Queue::receiver`].
+    pub fn try_clone(&self) -> Result<Self, OpenError> {
+        let mut other = self.queue.receiver()?;
+        other.wait = self.wait;
+        Ok(other)
+    }
+
+    /// How the blocking calls of this handle wait. Default: [`Wait::Adaptive`].
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// Pops a message, a copy of it, if there is one. Lock-free.
+    ///
+    /// # Errors
+    /// [`PopError::Empty`]; [`PopError::ProducersDied`], once; [`PopError::Segment`].
+    ///
+    /// ```
+    /// # use ipc_core::Place;
+    /// # use ipc_queue::mpmc::{PopError, Queue};
+    /// let queue = Queue::<u8>::create(Place::memfd("one"), 1)?;
+    /// let (mut tx, mut rx) = (queue.sender()?, queue.receiver()?);
+    /// assert!(matches!(rx.try_pop(), Err(PopError::Empty)));
+    /// tx.push(5)?;
+    /// tx.close()?;
+    /// assert_eq!(rx.try_pop()?, Some(5));
+    /// assert_eq!(rx.try_pop()?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_pop(&mut self) -> Result<Option<T>, PopError> {
+        match self.take_fast() {
+            Some(taken) => Ok(Some(self.read(taken))),
+            None => self.pop_slow(Deadline::PAST, PopError::Empty),
+        }
+    }
+
+    /// Pops a message, a copy of it; waits while the queue is empty, also for a first sender to
+    /// come.
+    ///
+    /// # Errors
+    /// [`PopError::ProducersDied`], once; [`PopError::Segment`].
+    #[inline]
+    pub fn pop(&mut self) -> Result<Option<T>, PopError> {
+        match self.take_fast() {
+            Some(taken) => Ok(Some(self.read(taken))),
+            None => self.pop_slow(Deadline::NEVER, PopError::Empty),
+        }
+    }
+
+    /// Pops a message, a copy of it; waits at most this long while the queue is empty. Zero looks
+    /// once, [`Duration::MAX`] is for ever.
+    ///
+    /// # Errors
+    /// [`PopError::TimedOut`]; otherwise as [`pop`](Self::pop).
+    pub fn pop_timeout(&mut self, timeout: Duration) -> Result<Option<T>, PopError> {
+        match self.take_fast() {
+            Some(taken) => Ok(Some(self.read(taken))),
+            None => self.pop_slow(Deadline::after(timeout), PopError::TimedOut),
+        }
+    }
+
+    /// Copies a message that was taken, and finishes it.
+    #[inline(always)]
+    fn read(&mut self, taken: Taken) -> T {
+        let message = self.memory.cells.read(taken.index);
+        self.finish(taken);
+        self.head.publish(&self.memory);
+        message
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pop_slow(&mut self, deadline: Deadline, otherwise: PopError) -> Result<Option<T>, PopError> {
+        let taken = self.take_slow(deadline, otherwise)?;
+        Ok(taken.map(|taken| self.read(taken)))
+    }
+
+    /// Pops as many messages as there are, up to the length of `into`, and returns how many: at
+    /// least one, unless `into` is empty. Lock-free.
+    ///
+    /// # Errors
+    /// As [`try_pop`](Self::try_pop).
+    pub fn try_pop_slice(&mut self, into: &mut [T]) -> Result<Option<usize>, PopError> {
+        self.pop_some(into, Deadline::PAST, PopError::Empty)
+    }
+
+    /// Pops as many messages as there are, up to the length of `into`, and returns how many: at
+    /// least one, unless `into` is empty. Waits while the queue is empty.
+    ///
+    /// # Errors
+    /// As [`pop`](Self::pop).
+    pub fn pop_slice(&mut self, into: &mut [T]) -> Result<Option<usize>, PopError> {
+        self.pop_some(into, Deadline::NEVER, PopError::Empty)
+    }
+
+    /// As [`pop_slice`](Self::pop_slice), but waits at most this long.
+    ///
+    /// # Errors
+    /// As [`pop_timeout`](Self::pop_timeout).
+    pub fn pop_slice_timeout(
+        &mut self,
+        into: &mut [T],
+        timeout: Duration,
+    ) -> Result<Option<usize>, PopError> {
+        self.pop_some(into, Deadline::after(timeout), PopError::TimedOut)
+    }
+
+    fn pop_some(
+        &mut self,
+        into: &mut [T],
+        deadline: Deadline,
+        otherwise: PopError,
+    ) -> Result<Option<usize>, PopError> {
+        let Some((first, rest)) = into.split_first_mut() else {
+            return Ok(Some(0));
+        };
+        let Some(taken) = self.next(deadline, otherwise)? else {
+            return Ok(None);
+        };
+        *first = self.memory.cells.read(taken.index);
+        self.head.finish(&self.memory, taken);
+        let mut popped = 1;
+        for into in rest {
+            // Why it ends here is found out by the next call.
+            let Some(taken) = self.head.take_fast(&self.memory) else {
+                break;
+            };
+            *into = self.memory.cells.read(taken.index);
+            self.head.finish(&self.memory, taken);
+            popped += 1;
+        }
+        self.head.publish(&self.memory);
+        self.count(popped as u64);
+        self.memory.words.cursors.room.ring(self.memory.fences);
+        Ok(Some(popped))
+    }
+
+    /// Takes the next message in place, if there is one. It is finished when the guard is dropped;
+    /// if this process dies before, another receiver gets it. Lock-free.
+    ///
+    /// # Errors
+    /// As [`try_pop`](Self::try_pop); [`PopError::NotPrivate`] if other users can write to the
+    /// segment.
+    pub fn try_take(&mut self) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        self.take_until(Deadline::PAST, PopError::Empty)
+    }
+
+    /// As [`try_take`](Self::try_take), but waits while the queue is empty.
+    ///
+    /// # Errors
+    /// As [`pop`](Self::pop); [`PopError::NotPrivate`].
+    pub fn take(&mut self) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        self.take_until(Deadline::NEVER, PopError::Empty)
+    }
+
+    /// As [`take`](Self::take), but waits at most this long.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take); [`PopError::TimedOut`].
+    pub fn take_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        self.take_until(Deadline::after(timeout), PopError::TimedOut)
+    }
+
+    #[inline(always)]
+    fn take_until(
+        &mut self,
+        deadline: Deadline,
+        otherwise: PopError,
+    ) -> Result<Option<ReadGuard<'_, T>>, PopError> {
+        if !self.attachment.is_private() {
+            return Err(PopError::NotPrivate);
+        }
+        let Some(taken) = self.next(deadline, otherwise)? else {
+            return Ok(None);
+        };
+        // Now, since the guard may live long.
+        self.head.publish(&self.memory);
+        Ok(Some(ReadGuard::new(self, taken)))
+    }
+
+    /// How many messages the queue holds.
+    pub fn capacity(&self) -> usize {
+        self.queue.capacity()
+    }
+
+    /// The queue it receives from.
+    pub fn queue(&self) -> &Queue<T> {
+        &self.queue
+    }
+
+    #[inline(always)]
+    fn take_fast(&mut self) -> Option<Taken> {
+        if self.attachment.is_mine() {
+            self.head.take_fast(&self.memory)
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn next(&mut self, deadline: Deadline, otherwise: PopError) -> Result<Option<Taken>, PopError> {
+        match self.take_fast() {
+            Some(taken) => Ok(Some(taken)),
+            None => self.take_slow(deadline, otherwise),
+        }
+    }
+
+    /// Finds out why there was nothing, and waits if something may come.
+    #[cold]
+    #[inline(never)]
+    fn take_slow(
+        &mut self,
+        deadline: Deadline,
+        otherwise: PopError,
+    ) -> Result<Option<Taken>, PopError> {
+        self.attachment.check_fork()?;
+        if deadline == Deadline::PAST {
+            return self.look_once(otherwise);
+        }
+        let waiting = Waiting {
+            bell: &self.memory.words.cursors.messages,
+            segment: self.queue.segment(),
+            fences: self.memory.fences,
+            policy: self.wait,
+            deadline,
+        };
+        let mut waiter = MessageWaiter {
+            memory: &self.memory,
+            head: &mut self.head,
+            senders: &self.senders,
+            deaths_seen: &mut self.deaths_seen,
+        };
+        let Waited { found, slept } = waiting.run(&mut waiter)?;
+        if slept {
+            let sleeps = &self.receivers.table.at(self.place).sleeps;
+            sleeps.store(sleeps.load(Relaxed) + 1, Relaxed);
+        }
+        match found {
+            Some(answer) => self.say(answer),
+            None => {
+                // The time may have been too short for a slice: who only ever waits a little gets
+                // the dead's messages all the same.
+                self.queue.segment().recover_if_due(SLICE)?;
+                self.look_once(otherwise)
+            }
+        }
+    }
+
+    fn look_once(&mut self, otherwise: PopError) -> Result<Option<Taken>, PopError> {
+        let mut waiter = MessageWaiter {
+            memory: &self.memory,
+            head: &mut self.head,
+            senders: &self.senders,
+            deaths_seen: &mut self.deaths_seen,
+        };
+        if let Some(answer) = waiter.attempt() {
+            self.refusals = 0;
+            return self.say(answer);
+        }
+        self.refusals += 1;
+        if self.refusals >= REFUSALS_PER_LOOK {
+            self.refusals = 0;
+            if self.next_refresh.has_passed() {
+                self.next_refresh = Deadline::after(SLICE);
+                self.head.forget();
+            }
+            self.queue.segment().recover_if_due(SLICE)?;
+        }
+        Err(otherwise)
+    }
+
+    fn say(&self, answer: Answer) -> Result<Option<Taken>, PopError> {
+        match answer {
+            Answer::Message(taken) => Ok(Some(taken)),
+            Answer::Ended => Ok(None),
+            Answer::SendersDied => Err(PopError::ProducersDied),
+            Answer::Trouble(trouble) => Err(explain(self.queue.object(), trouble).into()),
+        }
+    }
+
+    /// Frees the slot of a message that has been read.
+    #[inline(always)]
+    pub(super) fn finish(&mut self, taken: Taken) {
+        self.head.finish(&self.memory, taken);
+        self.count(1);
+        self.memory.words.cursors.room.ring(self.memory.fences);
+    }
+
+    #[inline(always)]
+    fn count(&mut self, messages: u64) {
+        self.messages = self.messages.wrapping_add(messages);
+        let member = self.receivers.table.at(self.place);
+        member.messages.store(self.messages, Relaxed);
+    }
+
+    /// Gives a message back unfinished.
+    pub(super) fn give_back(&mut self, taken: Taken) {
+        self.head.give_back(&self.memory, taken);
+        self.memory.words.census.redelivered.fetch_add(1, Relaxed);
+        self.memory.words.cursors.messages.ring(self.memory.fences);
+    }
+}
+
+struct MessageWaiter<'a, T: Payload> {
+    memory: &'a Shared<SharedCells<T>>,
+    head: &'a mut Head,
+    senders: &'a Members,
+    deaths_seen: &'a mut u64,
+}
+
+impl<T: Payload> MessageWaiter<'_, T> {
+    fn look_everywhere(&mut self) -> Result<Option<Answer>, Trouble> {
+        // Deaths first: all that the dead committed is found after this.
+        let deaths = self.senders.deaths_of_all(&self.memory.words.census.deaths);
+        // Bounded: damaged words may show messages that nobody can take.
+        for _ in 0..LOOKS {
+            if let Some(taken) = self.head.take(self.memory)? {
+                return Ok(Some(Answer::Message(taken)));
+            }
+            match end::judge(self.memory)? {
+                End::Ended => return Ok(Some(Answer::Ended)),
+                End::NotYet => return Ok(None),
+                End::Open => break,
+                // One of those that its sender may still take back: nobody announces it.
+                End::Messages => self.head.forget(),
+            }
+        }
+        if let Some(deaths) = deaths
+            && deaths != *self.deaths_seen
+        {
+            *self.deaths_seen = deaths;
+            return Ok(Some(Answer::SendersDied));
+        }
+        Ok(None)
+    }
+}
+
+impl<T: Payload> Waiter for MessageWaiter<'_, T> {
+    type Found = Answer;
+    type Seen = [u64; 3];
+
+    fn look(&self) -> [u64; 3] {
+        let slot = self.memory.word(self.head.index(self.memory));
+        let cursors = &self.memory.words.cursors;
+        [
+            slot.load(Ordering::Relaxed),
+            cursors.late.load(Ordering::Relaxed),
+            cursors.end.load(Ordering::Relaxed),
+        ]
+    }
+
+    fn refresh(&mut self) {
+        self.head.forget();
+    }
+
+    fn attempt(&mut self) -> Option<Answer> {
+        self.look_everywhere()
+            .unwrap_or_else(|trouble| Some(Answer::Trouble(trouble)))
+    }
+}
+
+impl<T: Payload> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if !self.attachment.is_mine() {
+            return;
+        }
+        if self.guards > 0 {
+            // Forgotten ones: their messages are still ours.
+            let redelivered = sweep(&self.memory, &(), &self.bits);
+            let census = &self.memory.words.census;
+            census.redelivered.fetch_add(redelivered, Relaxed);
+        }
+        self.receivers.leave(self.place, self.owner.id());
+        // The end may have waited for what this one held.
+        self.memory.words.cursors.messages.ring(self.memory.fences);
+    }
+}

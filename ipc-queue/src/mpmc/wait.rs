@@ -1,0 +1,133 @@
+//! Waiting for messages or room: poll one word while that is cheap, then sleep.
+
+use super::memory::pause;
+use ipc_core::{Bell, Deadline, Fences, Result, SLICE, Segment, Wait};
+use std::cell::Cell;
+
+/// Somebody who waits.
+pub(crate) trait Waiter {
+    type Found;
+    /// What a change shows in first. Equal while nothing happens.
+    type Seen: PartialEq;
+
+    /// Loads the few words that change when what is awaited comes, mostly. No others: a poller
+    /// takes their lines from those who write them.
+    fn look(&self) -> Self::Seen;
+
+    /// Called about every slice of a wait: what was found dealt with is looked at again, since who
+    /// was to announce a change may be stopped.
+    fn refresh(&mut self);
+
+    /// Looks everywhere. `None`: wait on.
+    fn attempt(&mut self) -> Option<Self::Found>;
+}
+
+/// How to wait.
+pub(crate) struct Waiting<'a> {
+    pub bell: &'a Bell,
+    pub segment: &'a Segment,
+    pub fences: Fences,
+    pub policy: Wait,
+    pub deadline: Deadline,
+}
+
+/// How a wait went.
+pub(crate) struct Waited<R> {
+    /// `None`: the deadline passed.
+    pub found: Option<R>,
+    pub slept: bool,
+}
+
+/// Polls without a change before all is looked at: what the polled words do not show.
+const POLLS_PER_ATTEMPT: u32 = 64;
+/// Polls between two looks at the clock.
+const POLLS_PER_CLOCK: u32 = 256;
+/// Polls of the adaptive policy before it gives up its core, and times it does so before it
+/// sleeps.
+const SPINS: u32 = 1_000;
+const YIELDS: u32 = 8;
+/// The most pauses between two polls: each poll takes the line from whoever writes to it.
+const MOST_PAUSES: u32 = 8;
+
+impl Waiting<'_> {
+    /// Waits until an attempt succeeds.
+    pub(crate) fn run<W: Waiter>(&self, waiter: &mut W) -> Result<Waited<W::Found>> {
+        let awake = |found| Waited {
+            found,
+            slept: false,
+        };
+        match self.policy {
+            Wait::Busy => return self.spin(waiter).map(awake),
+            Wait::Adaptive => {
+                if let Some(found) = spin_a_while(waiter) {
+                    return Ok(awake(Some(found)));
+                }
+            }
+            _ => {}
+        }
+        let slice_passed = Cell::new(false);
+        let found = self.bell.wait(
+            Wait::Park,
+            self.fences,
+            self.deadline,
+            || {
+                if slice_passed.take() {
+                    waiter.refresh();
+                }
+                waiter.attempt()
+            },
+            || {
+                slice_passed.set(true);
+                self.segment.recover_if_due(SLICE / 2).map(drop)
+            },
+        )?;
+        Ok(Waited { found, slept: true })
+    }
+
+    fn spin<W: Waiter>(&self, waiter: &mut W) -> Result<Option<W::Found>> {
+        let mut next_slice = Deadline::after(SLICE);
+        loop {
+            if let Some(found) = poll(waiter, POLLS_PER_CLOCK) {
+                return Ok(Some(found));
+            }
+            if self.deadline.has_passed() {
+                return Ok(None);
+            }
+            if next_slice.has_passed() {
+                self.segment.recover_if_due(SLICE / 2)?;
+                waiter.refresh();
+                next_slice = Deadline::after(SLICE);
+            }
+        }
+    }
+}
+
+fn spin_a_while<W: Waiter>(waiter: &mut W) -> Option<W::Found> {
+    if let Some(found) = poll(waiter, SPINS) {
+        return Some(found);
+    }
+    // More processes than cores: let the one that is awaited run.
+    for _ in 0..YIELDS {
+        std::thread::yield_now();
+        if let Some(found) = waiter.attempt() {
+            return Some(found);
+        }
+    }
+    None
+}
+
+fn poll<W: Waiter>(waiter: &mut W, polls: u32) -> Option<W::Found> {
+    let mut seen = waiter.look();
+    for count in 1..=polls {
+        if count % POLLS_PER_ATTEMPT == 0 || waiter.look() != seen {
+            if let Some(found) = waiter.attempt() {
+                return Some(found);
+            }
+            seen = waiter.look();
+        }
+        for _ in 0..count.min(MOST_PAUSES) {
+            pause();
+        }
+    }
+    None
+}
