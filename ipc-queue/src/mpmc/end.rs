@@ -11,7 +11,7 @@
 //! `CLOSED` ([`accept`]), which makes the judges before it start again.
 
 use super::memory::{ENDED, EndWord, Memory, OPEN, Trouble, closed};
-use super::word::{OWNER, OwnerBits, REVOKED, State, state};
+use super::word::{OWNER, REJECTED, REVOKED, State, free, lap, state};
 use ipc_core::atomic::Ordering;
 
 /// How a queue that was found empty stands.
@@ -76,7 +76,10 @@ pub(crate) fn accept<M: Memory>(memory: &M, index: usize) -> Result<bool, Troubl
         let settled = match EndWord::from_word(memory.cursors().end.load(Ordering::SeqCst))? {
             EndWord::Open => return Ok(true),
             EndWord::Closed { settled } => settled,
-            EndWord::Ended => return Ok(false),
+            EndWord::Ended => {
+                reject(memory, index);
+                return Ok(false);
+            }
         };
         // A2. Revoked by a judge who may be about to tell the end, whether or not the owner's name
         // is still there.
@@ -100,22 +103,41 @@ pub(crate) fn accept<M: Memory>(memory: &M, index: usize) -> Result<bool, Troubl
     }
 }
 
-/// A sender could not take its revoked message back, for somebody has taken it. Whether it stays a
-/// message.
+/// A5: tells the owner of a revoked claim that nobody will have its message.
+fn reject<M: Memory>(memory: &M, index: usize) {
+    let claim = memory.claim(index);
+    let mut c = claim.load(Ordering::Acquire);
+    while c & (REVOKED | REJECTED) == REVOKED {
+        let rejected = c & !OWNER | REJECTED;
+        match claim.compare_exchange(c, rejected, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => break,
+            Err(now) => c = now,
+        }
+    }
+}
+
+/// The message of lap `n`, whose claim was revoked, could not be taken back by its sender, for
+/// somebody has taken it. Whether it stays a message.
 #[cold]
-pub(crate) fn concede<M: Memory>(memory: &M, index: usize, me: OwnerBits) -> bool {
+pub(crate) fn concede<M: Memory>(memory: &M, index: usize, n: u64) -> bool {
     loop {
         // P16.
-        match EndWord::from_word(memory.cursors().end.load(Ordering::SeqCst)) {
+        if let Ok(EndWord::Closed { settled }) =
+            EndWord::from_word(memory.cursors().end.load(Ordering::SeqCst))
+        {
             // P17. Every judge from now on sees who has it.
-            Ok(EndWord::Closed { settled }) => {
-                if settle(memory, settled) {
-                    return true;
-                }
+            if settle(memory, settled) {
+                return true;
             }
-            // P18. Whoever got it before the end has taken our name out of the claim.
-            _ => return !me.is_named_in(memory.claim(index).load(Ordering::Acquire)),
+            continue;
         }
+        // P18. Acquire: the claim is looked at after this.
+        let d = memory.word(index).load(Ordering::Acquire);
+        // P19. Whoever has it still got it after the end and will not keep it. If it is gone, it
+        // was finished before the end, or rejected.
+        let rejected = d == free(memory.geometry().lap_plus(n, 1))
+            && memory.claim(index).load(Ordering::Acquire) & REJECTED != 0;
+        return lap(d) != n && !rejected;
     }
 }
 

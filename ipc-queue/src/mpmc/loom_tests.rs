@@ -11,7 +11,7 @@
 use super::end::{self, End};
 use super::memory::{Cursors, Memory};
 use super::pop::Head;
-use super::push::{Committed, Refusal, Tail};
+use super::push::{Claim, Committed, Refusal, Tail};
 use super::word::{self, Geometry, OwnerBits};
 use ipc_core::atomic::{AtomicU64, Ordering, fence};
 use ipc_core::{Deadline, Fences, Wait};
@@ -96,11 +96,16 @@ impl Sender {
     fn try_push(&mut self, message: u64) -> Result<Committed, Refusal> {
         let memory = &*self.memory;
         let claim = self.tail.claim(memory)?;
+        Ok(self.commit(claim, message))
+    }
+
+    fn commit(&mut self, claim: Claim, message: u64) -> Committed {
+        let memory = &*self.memory;
         // SAFETY: the claim is ours; loom checks it.
         memory.payloads[claim.index].with_mut(|it| unsafe { *it = message });
         let committed = self.tail.commit(memory, claim);
         memory.cursors.messages.ring(Fences::Symmetric);
-        Ok(committed)
+        committed
     }
 
     fn push(&mut self, message: u64) {
@@ -130,6 +135,8 @@ impl Receiver {
     fn try_pop(&mut self) -> Option<u64> {
         let memory = &*self.memory;
         let taken = self.head.take(memory).unwrap()?;
+        // An access that loom counts, so that the next is later than the fence before it.
+        memory.cursors.tail.0.load(Ordering::Relaxed);
         // SAFETY: the message is ours; loom checks it.
         let message = memory.payloads[taken.index].with(|it| unsafe { *it });
         self.head.finish(memory, taken);
@@ -256,6 +263,35 @@ fn a_push_against_close_is_received_or_refused() {
         closer.join().unwrap();
         assert_eq!(got, pushed.then_some(7));
         // Once all was got, the end is for ever.
+        assert_eq!(rx.pop_to_the_end(), None);
+    });
+}
+
+/// Nobody gets a message after somebody was told the end.
+#[test]
+fn a_push_against_close_and_two_receivers() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let mut tx = Sender::new(&memory, 0);
+        let mut rx = Receiver::new(&memory, 0);
+        let mut other = Receiver::new(&memory, 1);
+        // It has got as far as its claim when the stream is closed.
+        let claim = tx.tail.claim(&*memory).unwrap();
+        assert!(end::close(&*memory));
+        let sender = thread::spawn(move || tx.commit(claim, 7) == Committed::Yes);
+        let ended = Arc::new(AtomicU64::new(0));
+        let told = ended.clone();
+        let receiver = thread::spawn(move || {
+            let had_ended = told.load(Ordering::SeqCst) != 0;
+            let got = other.try_pop();
+            assert!(got.is_none() || !had_ended);
+            got
+        });
+        let got = rx.pop_to_the_end();
+        ended.store(1, Ordering::SeqCst);
+        let others = receiver.join().unwrap();
+        let pushed = sender.join().unwrap();
+        assert_eq!(got.or(others), pushed.then_some(7));
         assert_eq!(rx.pop_to_the_end(), None);
     });
 }

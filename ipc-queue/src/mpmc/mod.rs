@@ -62,14 +62,14 @@
 //! | step | access | what |
 //! |---|---|---|
 //! | P1 | load `tail` | go there if it is further |
-//! | P2 | load `claim[i]` = a | lap `n-1`, or somebody is further: go behind it |
-//! | P3 | load `slot[i]` = d | who has the slot? If it is not free, and a is revoked: refused as closed |
+//! | P2 | load `claim[i]` = a | lap `n-1`, or somebody is further: go behind it. Revoked: refused as closed |
+//! | P3 | load `slot[i]` = d | who has the slot? |
 //! | P4 | CAS `claim[i]` a → (n, me) | if it is free and nobody is at it: the claim |
 //! | P5 | load `end` | if closed: P13 with void, refused |
 //! | P6 | store `slot[i]` FULL(n) | after the payload: the commit. Then a light barrier |
 //! | P7 | load `claim[i]` | still (n, me): P8. Else somebody went on without us: P9 |
 //! | P8 | store `tail` | then wake who sleeps |
-//! | P9 | load `claim[i]` = c | revoked: P10. Names us: P11, P12. Does not: P11 |
+//! | P9 | load `claim[i]` = c | revoked, also if it does not name us: P10. Names us: P11, P12. Does not: P11 |
 //! | P10 | CAS `slot[i]` FULL(n) → FREE(n+1) | done: too late, P13. Else somebody has taken it: P16 |
 //! | P11 | `late` + 1 | once |
 //! | P12 | CAS `claim[i]` c → without owner | if it fails: P9 |
@@ -78,7 +78,8 @@
 //! | P15 | load `claim[q]`, `slot[q]` for q behind p | slot i is held by somebody slow: is there room behind such ones? |
 //! | P16 | load `end` | CLOSED(v): P17. ENDED: P18 |
 //! | P17 | CAS `end` CLOSED(v) → CLOSED(v+1) | done: pushed, P13. Else P16 |
-//! | P18 | load `claim[i]` | names us: too late, P13. Else pushed |
+//! | P18 | load `slot[i]` = d | lap n: too late, P13. Not FREE(n+1): pushed, P13 |
+//! | P19 | load `claim[i]` | rejected: too late. Else pushed. P13 |
 //! | V1 | heavy barrier | before the first void over a pending passed claim |
 //! | V2 | load `slot[i]` | is it still pending? |
 //! | V3 | CAS `claim[i]` a → (n, owner if pending, void) | this lap holds no message; the cursor moves on |
@@ -90,7 +91,8 @@
 //! | A2 | load `claim[i]` = c | not revoked: go on |
 //! | A3 | CAS `end` CLOSED(v) → CLOSED(v+1) | if it fails: A1 |
 //! | A4 | CAS `claim[i]` c → without owner, not revoked | go on. If it fails: A1 |
-//! | A5 | store `slot[i]` FREE(m+1) | not taken after all: C2 |
+//! | A5 | CAS `claim[i]` c → rejected, without owner | again until it is |
+//! | A6 | store `slot[i]` FREE(m+1) | not taken after all: C2 |
 //! | C5 | load `claim[i]` = a | lap < n: empty, after C3. Later lap, or void: C2 once more, walk on |
 //! | C6 | CAS `claim[i]` a → passed | being written: after some patience. Then a heavy barrier, and C2 once more: still FREE: walk on |
 //! | C7 | store `slot[i]` FREE(m+1) | after reading: finished. Then wake who sleeps |

@@ -140,7 +140,7 @@ impl Head {
         if accept(memory, taken.index).unwrap_or(true) {
             Some(taken)
         } else {
-            // A5. Its sender is told that it came too late.
+            // A6.
             self.finish(memory, taken);
             None
         }

@@ -109,7 +109,7 @@ impl Tail {
         let d = memory.word(index).load(Ordering::Acquire);
         // Not void, so the slot's being free for this very lap shows that nobody is at it.
         if lap(a) == g.lap_plus(n, -1)
-            && a & VOID == 0
+            && a & (VOID | REVOKED) == 0
             && d == free(n)
             && self.try_claim(claim, a, n)
         {
@@ -180,12 +180,11 @@ impl Tail {
                 }
             }
             let d = word.load(Ordering::Acquire); // P3
-            let seat = seat(g, a, d)?;
-            if a & REVOKED != 0 && !matches!(seat, Seat::Room) {
+            if a & REVOKED != 0 {
                 // Only of a closed stream. Its owner must find the mark.
                 return Err(Refusal::Closed);
             }
-            match seat {
+            match seat(g, a, d)? {
                 Seat::Room => {
                     if self.try_claim(claim, a, n) {
                         return self.claimed(memory).ok_or(Refusal::Closed);
@@ -273,7 +272,7 @@ impl Tail {
         let mut announced = false;
         loop {
             let c = memory.claim(claim.index).load(Ordering::Acquire); // P9
-            if self.me.is_named_in(c) && c & REVOKED != 0 {
+            if c & REVOKED != 0 {
                 // P10. Unless somebody took it before this.
                 let withdrawn = memory.word(claim.index).compare_exchange(
                     full(n),
@@ -281,7 +280,7 @@ impl Tail {
                     Ordering::AcqRel,
                     Ordering::Acquire,
                 );
-                let stays = withdrawn.is_err() && concede(memory, claim.index, self.me);
+                let stays = withdrawn.is_err() && concede(memory, claim.index, n);
                 self.take_name_out(memory, claim.index, 0);
                 return if stays {
                     Committed::Yes

@@ -1,7 +1,7 @@
 //! The two words of a slot, and how positions map to slots and laps.
 //!
 //! ```text
-//! claim   | lap 44 | owner 14 | .... .  revoked void passed |
+//! claim   | lap 44 | owner 14 |  rejected revoked void passed |
 //! slot    | lap 44 | owner 14 | redelivered 4 |     state 2 |
 //! ```
 //!
@@ -30,6 +30,8 @@ pub(crate) const PASSED: u64 = 1;
 pub(crate) const VOID: u64 = 2;
 /// The stream ends without this claim's message.
 pub(crate) const REVOKED: u64 = 4;
+/// Somebody got the revoked claim's message after the end was told, and did not keep it.
+pub(crate) const REJECTED: u64 = 8;
 
 const STATE: u64 = 3;
 const FREE: u64 = 0;
@@ -286,7 +288,7 @@ mod tests {
     fn the_fields_of_words_do_not_touch() {
         let owner = OwnerBits::new(MOST_MEMBERS - 1, u64::MAX);
         let lap_field = (1 << 44) - 1;
-        let claim = owner.claim(lap_field) | PASSED | VOID | REVOKED;
+        let claim = owner.claim(lap_field) | PASSED | VOID | REVOKED | REJECTED;
         assert_eq!(lap(claim), lap_field);
         assert!(owner.is_named_in(claim));
         let reading = owner.reading(full(lap_field));
