@@ -1,0 +1,120 @@
+//! The rules of the protocol that the checks can be shown to need: a world without any one of them
+//! must be caught.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// V1: before the first void over a pending claim.
+    BarrierBeforeVoid,
+    /// P3 after P2.
+    WordAfterClaim,
+    /// *Pending* holds for a word of any lap up to the claim's.
+    PendingByAnyEarlierLap,
+    /// P5.
+    LookAtTheEndAfterClaiming,
+    /// P7.
+    SecondLookAtTheClaim,
+    /// P2.
+    RevokedClaimsStay,
+    /// P16, P17.
+    SenderSettlesWhatWasTaken,
+    /// P18.
+    SenderLooksWhoHasIt,
+    /// P11.
+    AnnounceLateCommits,
+    /// P12.
+    PassedOutlivesTheName,
+    /// P12 at all.
+    NameGoesAfterBeingPassed,
+    /// P14.
+    SecondLookBeforeFull,
+    /// V3.
+    VoidKeepsTheWriter,
+    /// C1.
+    SeenTravelsWithThePosition,
+    SeenIsPrivate,
+    /// C3, after each word.
+    LateAfterEachWord,
+    /// C3, and C9.
+    ScanForLate,
+    /// C4.
+    CursorWaitsForItsOwnLap,
+    /// C2, C5: who jumps does not know what is late.
+    JumpForgets,
+    /// A1.
+    ReceiverLooksAtTheEnd,
+    /// A2, A3: also of a claim that names nobody any more.
+    NamelessRevokedAreSettled,
+    /// A5.
+    RejectionIsMarked,
+    /// C6.
+    BarrierBeforePassing,
+    /// C6, where the mark is there already.
+    TrustsNobodysPassed,
+    /// C6, after the barrier.
+    SecondLookBeforePassing,
+    /// C8.
+    ForgottenIsNotPublished,
+    /// C9.
+    ScanStopsAtTheCursor,
+    ScanTakesTheOldest,
+    /// E2.
+    EndWaitsForReaders,
+    /// E3.
+    EndRevokesThePending,
+    /// E4.
+    BarrierBeforeTheEnd,
+    /// E5.
+    SecondLookBeforeTheEnd,
+    /// E6.
+    EndCountsWhatWasSettled,
+    /// S1, S4.
+    SweepChecksTheTicket,
+    /// S3.
+    SweepMakesThePendingVoid,
+    /// S5.
+    RedeliveriesAreCounted,
+    /// S6.
+    SweepAnnounces,
+}
+
+impl Rule {
+    pub const ALL: &[Self] = &[
+        Self::BarrierBeforeVoid,
+        Self::WordAfterClaim,
+        Self::PendingByAnyEarlierLap,
+        Self::LookAtTheEndAfterClaiming,
+        Self::SecondLookAtTheClaim,
+        Self::RevokedClaimsStay,
+        Self::SenderSettlesWhatWasTaken,
+        Self::SenderLooksWhoHasIt,
+        Self::AnnounceLateCommits,
+        Self::PassedOutlivesTheName,
+        Self::NameGoesAfterBeingPassed,
+        Self::SecondLookBeforeFull,
+        Self::VoidKeepsTheWriter,
+        Self::SeenTravelsWithThePosition,
+        Self::SeenIsPrivate,
+        Self::LateAfterEachWord,
+        Self::ScanForLate,
+        Self::CursorWaitsForItsOwnLap,
+        Self::JumpForgets,
+        Self::ReceiverLooksAtTheEnd,
+        Self::NamelessRevokedAreSettled,
+        Self::RejectionIsMarked,
+        Self::BarrierBeforePassing,
+        Self::TrustsNobodysPassed,
+        Self::SecondLookBeforePassing,
+        Self::ForgottenIsNotPublished,
+        Self::ScanStopsAtTheCursor,
+        Self::ScanTakesTheOldest,
+        Self::EndWaitsForReaders,
+        Self::EndRevokesThePending,
+        Self::BarrierBeforeTheEnd,
+        Self::SecondLookBeforeTheEnd,
+        Self::EndCountsWhatWasSettled,
+        Self::SweepChecksTheTicket,
+        Self::SweepMakesThePendingVoid,
+        Self::RedeliveriesAreCounted,
+        Self::SweepAnnounces,
+    ];
+}
