@@ -154,7 +154,8 @@ impl<P: Park> Lock<'_, P> {
         // After a sleep, others may sleep that this one's mark was for too.
         let mut others = 0;
         loop {
-            // Acquire: the mark that a wake is owed for comes after this.
+            // Before the word, so that the count changes if the lock comes free after this look.
+            // Acquire: pairs with the Release of the count.
             let turn = self.turn.load(Ordering::Acquire);
             let seen = self.look(policy, patience);
             if seen & HOLDER == 0 {
@@ -319,8 +320,8 @@ impl<P: Park> Lock<'_, P> {
     /// starves longest; if none does, the one that has slept longest.
     fn wake_next(&self, mut seen: u64) {
         if seen & STARVING != 0 {
-            // Relaxed: the sleepers look at the word. The kernel orders the count and the sleep.
-            self.turn.fetch_add(1, Ordering::Relaxed);
+            // Release: whoever has this count sees that the lock came free before.
+            self.turn.fetch_add(1, Ordering::Release);
             if self.park.wake_one(self.turn) > 0 {
                 return;
             }
@@ -349,7 +350,8 @@ impl<P: Park> Lock<'_, P> {
     }
 
     fn wake_everybody(&self) {
-        self.turn.fetch_add(1, Ordering::Relaxed);
+        // Release: as in `wake_next`.
+        self.turn.fetch_add(1, Ordering::Release);
         self.park.wake_all(self.turn);
         self.park.wake_all(self.word);
     }
