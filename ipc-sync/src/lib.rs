@@ -23,8 +23,12 @@ mod lock;
 mod mutex;
 mod once;
 mod park;
+#[cfg(all(feature = "raw-sync", not(loom)))]
+mod raw_sync;
 
 pub use condvar::{Condvar, Waited};
 pub use event::{Event, EventError, Reset};
 pub use mutex::{LockError, Mutex, MutexGuard, RepairGuard, UpdateError};
 pub use once::{Once, OnceCell, OnceError};
+#[cfg(all(feature = "raw-sync", not(loom)))]
+pub use raw_sync::RawEvent;
