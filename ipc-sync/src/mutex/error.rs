@@ -53,7 +53,8 @@ pub enum LockError<'a, T: Payload> {
     Segment(#[from] ipc_core::Error),
 }
 
-/// Why the copying forms of a mutex did not read or change its value.
+/// Why the copying forms of a mutex did not read or change its value; and a [`LockError`] without a
+/// guard, which can be sent and kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpdateError {
@@ -93,7 +94,37 @@ pub enum UpdateError {
     /// As [`LockError::TimedOut`].
     #[error("the mutex was held until the time was up")]
     TimedOut,
+    /// As [`LockError::NotPrivate`], which the copying forms never meet.
+    #[error(
+        "in-place access is refused: other users can write to this segment; use get, set and update, which copy"
+    )]
+    NotPrivate,
     /// The segment cannot be used.
     #[error(transparent)]
     Segment(#[from] ipc_core::Error),
+}
+
+/// For errors that travel on: they have no guard, so the mutex is unlocked, and what was found half
+/// changed is left to the next one who locks it ([`RepairGuard::leave`]).
+impl<T: Payload> From<LockError<'_, T>> for UpdateError {
+    fn from(error: LockError<'_, T>) -> Self {
+        match error {
+            LockError::OwnerDied(guard) => {
+                let mutex = guard.name();
+                guard.leave();
+                UpdateError::OwnerDied { mutex }
+            }
+            LockError::Panicked(guard) => {
+                let mutex = guard.name();
+                guard.leave();
+                UpdateError::Panicked { mutex }
+            }
+            LockError::Unrecoverable { mutex } => UpdateError::Unrecoverable { mutex },
+            LockError::Relocked { mutex } => UpdateError::Relocked { mutex },
+            LockError::Held => UpdateError::Held,
+            LockError::TimedOut => UpdateError::TimedOut,
+            LockError::NotPrivate => UpdateError::NotPrivate,
+            LockError::Segment(error) => UpdateError::Segment(error),
+        }
+    }
 }

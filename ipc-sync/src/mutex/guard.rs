@@ -104,8 +104,9 @@ impl<T: Payload> DerefMut for MutexGuard<'_, T> {
 /// The value of a mutex whose last holder died or panicked, in place. The mutex is locked.
 ///
 /// Look at the value, put it right, and call [`repaired`](Self::repaired). Dropping the guard
-/// instead says that it cannot be put right: the mutex is unrecoverable then, for all. (A panic, or
-/// the death of this process too, leaves the repair to the next one.)
+/// instead says that it cannot be put right: the mutex is unrecoverable then, for all.
+/// [`leave`](Self::leave), a panic, or the death of this process too, leave the repair to the next
+/// one.
 #[derive(Debug)]
 #[must_use = "dropping the guard makes the mutex unrecoverable; call repaired"]
 pub struct RepairGuard<'a, T: Payload> {
@@ -130,6 +131,13 @@ impl<'a, T: Payload> RepairGuard<'a, T> {
         }
         // SAFETY: `this` is never used or dropped after this.
         unsafe { ManuallyDrop::take(&mut this.held) }
+    }
+
+    /// Unlocks the mutex and leaves the repair to the next one who locks it.
+    pub fn leave(self) {
+        let this = ManuallyDrop::new(self);
+        let leave = Leave::In(this.found);
+        this.held.mutex.handle.give_up_as(this.held.me, leave);
     }
 
     pub(super) fn name(&self) -> String {
