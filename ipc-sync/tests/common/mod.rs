@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub mod forked;
+pub mod stepped;
+pub mod words;
 
 use ipc_core::{Place, Segment, Wait};
 use ipc_process::{Process, Worker};
