@@ -132,6 +132,7 @@ mod guard;
 mod layout;
 mod members;
 mod memory;
+mod peek;
 mod pop;
 mod push;
 mod queue;
@@ -147,6 +148,7 @@ mod loom_tests;
 
 pub use error::{OpenError, PopError, PushError};
 pub use guard::{ReadGuard, WriteGuard};
+pub(crate) use pop::Taken;
 pub use queue::{Queue, QueueOptions};
 pub use receiver::Receiver;
 pub use sender::Sender;
