@@ -131,15 +131,19 @@ mod error;
 mod guard;
 mod layout;
 mod members;
+mod membership;
 mod memory;
+mod options;
 mod pop;
 mod push;
 mod queue;
 mod receiver;
+mod seat;
 mod sender;
 mod stats;
 mod sweep;
 mod wait;
+mod waiters;
 mod word;
 
 #[cfg(all(loom, test))]
@@ -147,7 +151,8 @@ mod loom_tests;
 
 pub use error::{OpenError, PopError, PushError};
 pub use guard::{ReadGuard, WriteGuard};
-pub use queue::{Queue, QueueOptions};
+pub use options::QueueOptions;
+pub use queue::Queue;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use stats::Stats;
