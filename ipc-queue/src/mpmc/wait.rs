@@ -57,7 +57,7 @@ impl Waiting<'_> {
         match self.policy {
             Wait::Busy => return self.spin(waiter).map(awake),
             Wait::Adaptive => {
-                if let Some(found) = spin_a_while(waiter) {
+                if let Some(found) = spin_a_while(waiter, self.deadline) {
                     return Ok(awake(Some(found)));
                 }
             }
@@ -100,12 +100,16 @@ impl Waiting<'_> {
     }
 }
 
-fn spin_a_while<W: Waiter>(waiter: &mut W) -> Option<W::Found> {
+fn spin_a_while<W: Waiter>(waiter: &mut W, deadline: Deadline) -> Option<W::Found> {
     if let Some(found) = poll(waiter, SPINS) {
         return Some(found);
     }
     // More processes than cores: let the one that is awaited run.
+    // A yield lasts for as long as the others want, so not when the time is short.
     for _ in 0..YIELDS {
+        if deadline < Deadline::after(SLICE) {
+            break;
+        }
         std::thread::yield_now();
         if let Some(found) = waiter.attempt() {
             return Some(found);
