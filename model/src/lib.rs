@@ -1,19 +1,27 @@
-//! An explicit-state model of the MPMC queue's protocol, as `ipc-queue/src/mpmc` has it: each shared
-//! access is a step, plain stores wait in a buffer until they drain, and anybody may be killed
-//! between any two steps.
-//!
-//! The searches are in `tests/`. This crate is one of its own so that they are compiled with
-//! optimisation.
+//! An explicit-state model of the MPMC queue.
 
-pub mod end;
-pub mod explore;
-pub mod invariants;
-pub mod join;
-pub mod memory;
-pub mod pop;
-pub mod push;
-pub mod rules;
-pub mod state;
-pub mod sweep;
-pub mod trace;
-pub mod world;
+mod commit;
+mod end;
+mod explore;
+mod fingerprint;
+mod geometry;
+mod hold;
+mod invariants;
+mod join;
+mod memory;
+mod pop;
+mod progress;
+mod push;
+mod rules;
+mod scan;
+mod schedule;
+mod state;
+mod sweep;
+mod trace;
+mod world;
+
+pub use explore::{Found, at_random, everything, replay};
+pub use rules::Rule;
+pub use schedule::{NotASchedule, Schedule};
+pub use trace::Trace;
+pub use world::{Role, Violation, World};

@@ -1,7 +1,8 @@
 //! The rules of the protocol that the checks can be shown to need: a world without any one of them
 //! must be caught.
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One rule, by where it is in the queue's table of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// V1: before the first void over a pending claim.
     BarrierBeforeVoid,
@@ -19,6 +20,8 @@ pub enum Rule {
     SenderSettlesWhatWasTaken,
     /// P18.
     SenderLooksWhoHasIt,
+    /// P20.
+    SenderLooksWhoWasRejected,
     /// P11.
     AnnounceLateCommits,
     /// P12.
@@ -29,8 +32,9 @@ pub enum Rule {
     SecondLookBeforeFull,
     /// V3.
     VoidKeepsTheWriter,
-    /// C1.
+    /// C1: with a position that is adopted.
     SeenTravelsWithThePosition,
+    /// C1: and with no other.
     SeenIsPrivate,
     /// C3, after each word.
     LateAfterEachWord,
@@ -54,8 +58,9 @@ pub enum Rule {
     SecondLookBeforePassing,
     /// C8.
     ForgottenIsNotPublished,
-    /// C9.
+    /// C9: what lies before the cursor is not late.
     ScanStopsAtTheCursor,
+    /// C9: of several.
     ScanTakesTheOldest,
     /// E2.
     EndWaitsForReaders,
@@ -78,6 +83,7 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
     pub const ALL: &[Self] = &[
         Self::BarrierBeforeVoid,
         Self::WordAfterClaim,
@@ -87,6 +93,7 @@ impl Rule {
         Self::RevokedClaimsStay,
         Self::SenderSettlesWhatWasTaken,
         Self::SenderLooksWhoHasIt,
+        Self::SenderLooksWhoWasRejected,
         Self::AnnounceLateCommits,
         Self::PassedOutlivesTheName,
         Self::NameGoesAfterBeingPassed,
