@@ -103,7 +103,9 @@ fn run(options: &Options) -> Result<Summary, Error> {
     let mut lanes = Vec::new();
     for work in [Work::CheckOnly, Work::CountWords] {
         let bar = Bar::new("shared memory", work, all);
-        lanes.push(shared_memory::run(work, &crew, &text, |done| bar.set(done))?);
+        lanes.push(shared_memory::run(work, &crew, &text, |done| {
+            bar.set(done)
+        })?);
         for rival in Rival::ALL {
             let part = rival.part_of(all);
             let bar = Bar::new(rival.name(), work, part);

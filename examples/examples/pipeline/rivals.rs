@@ -7,8 +7,8 @@ use baseline::json_file::{self, JsonReceiver, JsonSender};
 use baseline::pipe::{PipeReceiver, PipeSender};
 use baseline::{Ledger, Polling, Received, Receiver, Report, Sender, Stamped};
 use examples::{WordCounter, WordCounts, pieces};
-use ipc_queue::harness::Survived;
 use ipc_process::{Params, Process, WorkResult, Worker, join_any};
+use ipc_queue::harness::Survived;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::File;
@@ -117,7 +117,10 @@ impl Rival {
             name: self.name(),
             work,
             messages: account.report.received,
-            bytes: pieces(text).take(part as usize).map(<[u8]>::len).sum::<usize>() as u64,
+            bytes: pieces(text)
+                .take(part as usize)
+                .map(<[u8]>::len)
+                .sum::<usize>() as u64,
             elapsed,
             lost: account.report.lost,
             doubled: account.report.doubled,

@@ -31,10 +31,12 @@ impl ReadySignal {
     }
 }
 
+/// Starts a worker; a consumer with its journal.
+type Hire<'a> = dyn Fn(Role, Seat, Option<&File>) -> Result<Process, HarnessError> + 'a;
+
 /// What the monitor asks of whoever runs the harness.
 pub(super) struct Calls<'a> {
-    /// Starts a worker; a consumer with its journal.
-    pub hire: &'a dyn Fn(Role, Seat, Option<&File>) -> Result<Process, HarnessError>,
+    pub hire: &'a Hire<'a>,
     pub progress: &'a mut dyn FnMut(&Progress),
     pub effect: &'a mut dyn FnMut(&[u8]),
     pub os: &'a dyn Fn(io::Error) -> HarnessError,
