@@ -237,11 +237,14 @@ mod tests {
                     left.push(next);
                 }
             });
-            rep.entry(fingerprint(world,&state)).or_insert(state);
+            rep.entry(fingerprint(world, &state)).or_insert(state);
             let known = ways
                 .entry(fingerprint(world, &state))
                 .or_insert_with(|| way.clone());
-            if *known != way { println!("{:?}\n{:?}", rep[&fingerprint(world,&state)], state); panic!(); }
+            if *known != way {
+                println!("{:?}\n{:?}", rep[&fingerprint(world, &state)], state);
+                panic!();
+            }
         }
         (met.len(), ways.len())
     }

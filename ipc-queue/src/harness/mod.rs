@@ -5,13 +5,13 @@
 //!
 //! fn main() -> Result<(), HarnessError> {
 //!     let report = Harness::new("squares")
-//!         .producer(|source| {
+//!         .producers(1, |source| {
 //!             for n in 1..=1000u64 {
 //!                 source.send(n)?;
 //!             }
 //!             Ok(())
 //!         })
-//!         .consumer(|sink| {
+//!         .consumers(1, |sink| {
 //!             let mut sum = 0;
 //!             while let Some(n) = sink.receive()? {
 //!                 sum += n * n;
@@ -46,10 +46,15 @@
 //! A program with several harnesses calls [`Harness::run_if_worker`] on each of them before it
 //! runs the first. Within a `#[test]`, tell the test's name with [`Harness::under_test`].
 
+mod batch;
+mod crew;
+mod disturb;
 mod envelope;
 mod error;
+mod journal;
 mod ledger;
 mod monitor;
+mod record;
 mod report;
 mod run;
 mod signals;
@@ -57,9 +62,10 @@ mod sink;
 mod source;
 mod stage;
 
-pub use error::{HarnessError, ReceiveError, SendError};
+pub use batch::Batch;
+pub use error::{CommitError, HarnessError, ReceiveError, SendError};
 pub use ipc_process::{Params, WorkResult, test_name};
-pub use report::{Messages, Progress, Report, WorkerReport};
+pub use report::{Messages, Progress, Report, Survived, WorkerReport};
 pub use run::Harness;
 pub use sink::Sink;
 pub use source::Source;
