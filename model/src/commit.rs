@@ -154,7 +154,7 @@ impl World {
                 let claim = locals.claim;
                 let without = Claim {
                     owner: NOBODY,
-                    void: claim.void || locals.voids,
+                    void: claim.void || locals.voids && self.keeps(Rule::GivenUpIsVoid),
                     ..claim
                 };
                 if state.cas_claim(me, slot, claim, without) {

@@ -25,6 +25,8 @@ impl World {
                     claim.owner == NOBODY && !self.keeps(Rule::NamelessRevokedAreSettled);
                 if !claim.revoked || nameless {
                     self.accepted(state, me)?
+                } else if !self.keeps(Rule::ReceiverSettlesWhatItAccepts) {
+                    Pc::A4Accept
                 } else {
                     Pc::A3Settle
                 }

@@ -81,6 +81,9 @@ impl World {
                 if claimed < 0 {
                     Pc::C5Previous
                 } else if claimed > 0 || claim.void {
+                    if !self.keeps(Rule::SecondLookBeforeWalkingOn) {
+                        return self.walk_on(state, me, claimed);
+                    }
                     Pc::C5Word
                 } else if locals.word.is_free() && claim.owner != NOBODY {
                     if !claim.passed {

@@ -31,7 +31,9 @@ impl World {
 
     fn seat(&self, claim: Claim, word: Word) -> Seat {
         // A message that was given back lies behind the receivers, as one that was passed.
-        let overtaken = claim.passed || claim.void || word.redelivered > 0;
+        let overtaken = claim.passed
+            || claim.void
+            || word.redelivered > 0 && self.keeps(Rule::GivenBackIsOvertaken);
         match word.kind {
             Kind::Free if !self.is_pending(claim, word) => Seat::Room,
             Kind::Free | Kind::Full if !overtaken => Seat::Kept,

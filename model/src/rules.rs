@@ -28,8 +28,12 @@ pub enum Rule {
     PassedOutlivesTheName,
     /// P12 at all.
     NameGoesAfterBeingPassed,
+    /// P13, of a claim that was given up.
+    GivenUpIsVoid,
     /// P14.
     SecondLookBeforeFull,
+    /// P3, P15: a slot whose message was given back is as one that was passed.
+    GivenBackIsOvertaken,
     /// V3.
     VoidKeepsTheWriter,
     /// C1: with a position that is adopted.
@@ -48,8 +52,12 @@ pub enum Rule {
     ReceiverLooksAtTheEnd,
     /// A2, A3: also of a claim that names nobody any more.
     NamelessRevokedAreSettled,
+    /// A3.
+    ReceiverSettlesWhatItAccepts,
     /// A5.
     RejectionIsMarked,
+    /// C5.
+    SecondLookBeforeWalkingOn,
     /// C6.
     BarrierBeforePassing,
     /// C6, where the mark is there already.
@@ -97,7 +105,9 @@ impl Rule {
         Self::AnnounceLateCommits,
         Self::PassedOutlivesTheName,
         Self::NameGoesAfterBeingPassed,
+        Self::GivenUpIsVoid,
         Self::SecondLookBeforeFull,
+        Self::GivenBackIsOvertaken,
         Self::VoidKeepsTheWriter,
         Self::SeenTravelsWithThePosition,
         Self::SeenIsPrivate,
@@ -107,7 +117,9 @@ impl Rule {
         Self::JumpForgets,
         Self::ReceiverLooksAtTheEnd,
         Self::NamelessRevokedAreSettled,
+        Self::ReceiverSettlesWhatItAccepts,
         Self::RejectionIsMarked,
+        Self::SecondLookBeforeWalkingOn,
         Self::BarrierBeforePassing,
         Self::TrustsNobodysPassed,
         Self::SecondLookBeforePassing,

@@ -334,7 +334,7 @@ impl Process {
         generation: 0,
         pc: Pc::Idle,
         cursor: 0,
-        seen: 0,
+        seen: FORGOTTEN,
         sent: 0,
         is_done: false,
         owed: 0,

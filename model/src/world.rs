@@ -169,10 +169,15 @@ impl World {
         });
         let first = self.position(first_lap, 0);
         let mut processes = [Process::ABSENT; PROCESSES];
-        for process in &mut processes[..self.roles.len()] {
+        for (process, role) in processes.iter_mut().zip(&self.roles) {
             *process = Process {
                 life: Life::Alive,
                 cursor: first,
+                // Senders have no use for it.
+                seen: match role {
+                    Role::Producer { .. } => FORGOTTEN,
+                    Role::Consumer => 0,
+                },
                 ..Process::ABSENT
             };
         }

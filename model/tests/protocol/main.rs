@@ -1,8 +1,7 @@
 //! The protocol holds, in every schedule of small worlds and in random ones of larger worlds; and it
 //! does not without any one of its rules.
 //!
-//! `MODEL_FULL=1 cargo test -p model -- --nocapture --test-threads 1` searches the larger worlds too: for
-//! about two hours, with up to 12 GB of memory.
+//! `MODEL_FULL=1 cargo test -p model -- --nocapture --test-threads 1` searches the larger worlds too.
 
 mod exhaustive;
 mod mutations;
