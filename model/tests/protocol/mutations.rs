@@ -14,19 +14,20 @@ enum Shown {
 use Shown::{Everything, Schedule};
 
 fn is_needed(rule: Rule, shown: &Shown) {
+    let (Everything(world) | Schedule(world, _)) = shown;
+    let broken = world.clone().without(rule);
     let violation = match shown {
-        Everything(world) => everything(&world.clone().without(rule), 1).violation,
-        Schedule(world, schedule) => {
-            let schedule = schedule.parse().expect("it is a schedule");
-            if let Some(trace) = replay(world, &schedule) {
-                panic!("{rule:?} is kept, and yet:\n{trace}");
-            }
-            replay(&world.clone().without(rule), &schedule)
-        }
+        Everything(_) => everything(&broken, 1).violation,
+        Schedule(_, kept) => replay(&broken, &kept.parse().expect("it is a schedule")),
     };
-    match violation {
-        Some(trace) => println!("{rule:?}: {}", trace.violation),
-        None => panic!("nothing goes wrong without {rule:?}"),
+    let trace = violation.unwrap_or_else(|| panic!("nothing goes wrong without {rule:?}"));
+    println!("{rule:?}: {}", trace.violation);
+    let schedule = match shown {
+        Everything(_) => trace.schedule(),
+        Schedule(_, kept) => kept.parse().expect("it is a schedule"),
+    };
+    if let Some(trace) = replay(world, &schedule) {
+        panic!("{rule:?} is kept, and yet:\n{trace}");
     }
 }
 
