@@ -111,12 +111,12 @@ impl<P: Park> Lock<'_, P> {
         }
     }
 
-    /// From a word without a holder. Its marks stay.
+    /// From a word without a holder. Its marks stay; its condition is the taker's to know.
     fn take_free(&self, seen: u64, me: Holder, marks: u64) -> Taken {
         let Some(condition) = Condition::in_word(seen) else {
             return Taken::Never;
         };
-        let taken = me.bits() | marks | seen & (CONDITION | CONTENDED | STARVING);
+        let taken = me.bits() | marks | seen & (CONTENDED | STARVING);
         // Acquire: as in `take_at_once`.
         match self
             .word
@@ -263,22 +263,6 @@ impl<P: Park> Lock<'_, P> {
     #[cold]
     pub(crate) fn give_up_as(&self, me: Holder, leave: Leave) {
         self.free_from(|word| word & HOLDER == me.bits(), leave);
-    }
-
-    /// Says that what was found half done is sound again. Only the holder may.
-    pub(crate) fn repaired(&self, me: Holder) {
-        let mut seen = self.word.load(Ordering::Relaxed);
-        // Relaxed: nobody else acts on the condition of a lock that is held.
-        while seen & HOLDER == me.bits()
-            && let Err(now) = self.word.compare_exchange(
-                seen,
-                seen & !CONDITION,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            )
-        {
-            seen = now;
-        }
     }
 
     /// Takes the lock from a holder that is gone. `is_gone` is asked about the owner in a word

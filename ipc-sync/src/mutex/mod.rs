@@ -3,9 +3,8 @@
 //! | state | meaning | who leaves it, and how |
 //! |---|---|---|
 //! | free, sound | nobody holds it | anybody, by locking |
-//! | held, sound | a thread uses the value | the holder, by unlocking (free, sound) or by a panic (free, panicked); after its death anybody who waits (free, owner died) |
+//! | held | a thread uses the value, or repairs it | the holder, by unlocking (free, sound), by a panic (free, panicked; from a repair, as it was), by not repairing (unrecoverable); after its death anybody who waits (free, owner died) |
 //! | free, panicked or owner died | the value may be half changed | anybody, by locking, who is told |
-//! | held, panicked or owner died | a thread repairs the value | the holder, by saying that it is repaired (held, sound), by dropping the guard (unrecoverable), by a panic (as it was); after its death anybody who waits (free, owner died) |
 //! | unrecoverable | nobody repaired the value | nobody |
 //!
 //! All of it is one word; see `lock/word.rs`.
