@@ -1,6 +1,6 @@
 //! What a mutex does within one process: forms, time-outs, conditions, errors.
 
-use ipc_core::{Error, Place, Segment, Wait};
+use ipc_core::{Error, Place, SLICE, Segment, Wait};
 use ipc_sync::{LockError, Mutex, MutexGuard, UpdateError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -108,7 +108,13 @@ fn relocking_is_an_error() {
     let again = Mutex::<u64>::open_in(&segment, "mutex").unwrap();
     let guard = mutex.lock().unwrap();
     for mutex in [&mutex, &clone] {
-        assert!(matches!(mutex.lock(), Err(LockError::Relocked { .. })));
+        // At once, and not only when others are looked after: the best of some.
+        let best = (0..10).map(|_| {
+            let start = Instant::now();
+            assert!(matches!(mutex.lock(), Err(LockError::Relocked { .. })));
+            start.elapsed()
+        });
+        assert!(best.min().unwrap() < SLICE / 4);
         assert!(matches!(mutex.try_lock(), Err(LockError::Relocked { .. })));
         for timeout in FORMS {
             let locked = mutex.lock_timeout(timeout);
