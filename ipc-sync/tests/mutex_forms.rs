@@ -379,8 +379,8 @@ fn wrong_names_kinds_types_and_lack_of_ids_are_errors() {
 }
 
 #[test]
-fn thousands_are_held_at_once() {
-    const MUTEXES: usize = 3000;
+fn a_thousand_are_held_at_once() {
+    const MUTEXES: usize = 1000;
     let segment = Segment::builder(Place::memfd("many"))
         .objects(MUTEXES as u32)
         .handles(MUTEXES as u32)
