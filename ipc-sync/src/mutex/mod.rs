@@ -55,12 +55,13 @@ ipc_core::register_at_start!(KIND);
 /// * Locking it again in the thread that holds it is [`LockError::Relocked`]: at once through the
 ///   same handle or its clone, within two slices through another handle of the same attachment.
 ///   (Not noticed are threads after the first million of a process, and a second attachment.)
-/// * Whoever has waited for 10 ms is served before those who come later.
+/// * Whoever has waited for 10 ms is served before those who come later and wait.
+///   ([`try_lock`](Self::try_lock) takes what is free.)
 /// * Locking and unlocking without contention is one compare-and-swap each, and no system call.
 ///
 /// A handle, with all its clones, takes one of the segment's owner ids
 /// ([`SegmentBuilder::handles`](ipc_core::SegmentBuilder::handles)). How many mutexes a thread
-/// holds is not limited.
+/// holds is not limited. The alignment of `T` is 128 at most; the compiler refuses more.
 #[derive(Clone, Debug)]
 pub struct Mutex<T: Payload> {
     handle: Handle<T>,
