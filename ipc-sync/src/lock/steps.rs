@@ -207,8 +207,9 @@ impl<P: Park> Lock<'_, P> {
         seen & mark != 0
             || self
                 .word
-                // Release: who acts on the mark adds to `turn` after this one has loaded it.
-                .compare_exchange(seen, seen | mark, Ordering::Release, Ordering::Relaxed)
+                // Relaxed: who acts on the mark of a starving one adds to `turn`, which that one has
+                // loaded before.
+                .compare_exchange(seen, seen | mark, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 
@@ -286,7 +287,7 @@ impl<P: Park> Lock<'_, P> {
                 Leave::In(_) => 0,
             };
             // Release: pairs with the Acquire of whoever takes it. Acquire: the dead did all before
-            // this, and who left a mark has loaded `turn`.
+            // this.
             match self.word.compare_exchange(
                 seen,
                 leave.bits() | marks,
@@ -319,8 +320,8 @@ impl<P: Park> Lock<'_, P> {
                 match self.word.compare_exchange(
                     seen,
                     seen & !(STARVING | CONTENDED),
-                    // Release: the word still passes on what the last holder did.
-                    Ordering::AcqRel,
+                    // Relaxed: the Release of the last holder goes on through this.
+                    Ordering::Relaxed,
                     Ordering::Relaxed,
                 ) {
                     Ok(_) => break,
