@@ -390,3 +390,25 @@ impl Head {
         p
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_means_the_nearest_position() {
+        let edge = 1 << HINT_BITS;
+        for next in [5, edge - 3, edge, 7 * edge + 2, u64::MAX - 1, 0] {
+            let head = Head {
+                next,
+                seen: FORGOTTEN,
+                awaits: next,
+                me: OwnerBits::new(0, 1),
+            };
+            for distance in [-1000, -1, 0, 1, 1000] {
+                let position = next.wrapping_add_signed(distance);
+                assert_eq!(head.read_hint(position << SEEN_BITS | 9), (position, 9));
+            }
+        }
+    }
+}
