@@ -99,7 +99,8 @@ impl<T: Payload> Receiver<T> {
     /// assert_eq!(rx.try_pop()?, None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    // Always: the answer by way of memory takes a fifth of the time of all.
+    #[inline(always)]
     pub fn try_pop(&mut self) -> Result<Option<T>, PopError> {
         match self.take_fast() {
             Some(taken) => Ok(Some(self.read(taken))),
@@ -112,7 +113,7 @@ impl<T: Payload> Receiver<T> {
     ///
     /// # Errors
     /// [`PopError::ProducersDied`], once; [`PopError::Segment`].
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<T>, PopError> {
         match self.take_fast() {
             Some(taken) => Ok(Some(self.read(taken))),
