@@ -428,9 +428,35 @@ impl<T: Payload> Receiver<T> {
         }
     }
 
+    /// As [`take`](Self::take), but without a guard: for those who hold several messages at once.
+    /// Whatever is held when the receiver is dropped is given back.
+    pub(crate) fn hold(&mut self) -> Result<Option<Taken>, PopError> {
+        let taken = self.next(Deadline::NEVER, PopError::Empty)?;
+        self.member.guards += u64::from(taken.is_some());
+        self.head.publish(&self.memory);
+        Ok(taken)
+    }
+
+    /// As [`hold`](Self::hold), if a message is just there. Why there is none, that tells.
+    pub(crate) fn hold_next(&mut self) -> Option<Taken> {
+        let taken = self.take_fast()?;
+        self.member.guards += 1;
+        self.head.publish(&self.memory);
+        Some(taken)
+    }
+
+    /// A copy of a message that is held.
+    pub(crate) fn copy(&self, taken: &Taken) -> T {
+        self.memory.cells.read(taken.index)
+    }
+
+    pub(crate) fn is_mine(&self) -> bool {
+        self.attachment.is_mine()
+    }
+
     /// Frees the slot of a message that has been read.
     #[inline(always)]
-    pub(super) fn finish(&mut self, taken: Taken) {
+    pub(crate) fn finish(&mut self, taken: Taken) {
         self.head.finish(&self.memory, taken);
         self.member.count(1);
         self.memory.words.cursors.room.ring(self.memory.fences);
@@ -456,7 +482,7 @@ impl<T: Payload> Receiver<T> {
     }
 
     /// Gives a message back unfinished.
-    pub(super) fn give_back(&mut self, taken: Taken) {
+    pub(crate) fn give_back(&mut self, taken: Taken) {
         self.head.give_back(&self.memory, taken);
         self.memory.words.census.redelivered.fetch_add(1, Relaxed);
         self.memory.words.cursors.messages.ring(self.memory.fences);

@@ -245,6 +245,10 @@ impl<T: Payload> Sender<T> {
         &self.queue
     }
 
+    pub(crate) fn is_mine(&self) -> bool {
+        self.attachment.is_mine()
+    }
+
     #[inline(always)]
     fn claim_fast(&mut self) -> Option<Claim> {
         if self.attachment.is_mine() {
