@@ -173,6 +173,23 @@ fn a_timeout_is_never_early() {
 }
 
 #[test]
+fn who_is_notified_in_time_is_told_so() {
+    let (_segment, mutex, condvar) = hall();
+    for timeout in [LONG, Duration::MAX] {
+        std::thread::scope(|scope| {
+            let guard = mutex.lock().unwrap();
+            scope.spawn(|| {
+                // It is to be had when the other waits.
+                drop(mutex.lock().unwrap());
+                condvar.notify_one().unwrap();
+            });
+            let (_guard, waited) = condvar.wait_timeout(guard, timeout).unwrap();
+            assert_eq!(waited, Waited::Notified);
+        });
+    }
+}
+
+#[test]
 fn a_panic_of_another_meanwhile_is_told() {
     let (_segment, mutex, condvar) = hall();
     let (waits, is_waiting) = std::sync::mpsc::channel();
