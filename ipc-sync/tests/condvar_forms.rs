@@ -190,6 +190,22 @@ fn who_is_notified_in_time_is_told_so() {
 }
 
 #[test]
+fn what_nobody_notified_of_is_found_when_the_time_is_up() {
+    let (_segment, mutex, condvar) = hall();
+    let timeout = 10 * SHORT;
+    std::thread::scope(|scope| {
+        let guard = mutex.lock().unwrap();
+        scope.spawn(|| *mutex.lock().unwrap() += 1);
+        let start = Instant::now();
+        let (guard, waited) = condvar
+            .wait_timeout_while(guard, timeout, |tokens| *tokens == 0)
+            .unwrap();
+        assert!(start.elapsed() >= timeout);
+        assert_eq!((*guard, waited), (1, Waited::Notified));
+    });
+}
+
+#[test]
 fn a_panic_of_another_meanwhile_is_told() {
     let (_segment, mutex, condvar) = hall();
     let (waits, is_waiting) = std::sync::mpsc::channel();
