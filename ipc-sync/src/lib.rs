@@ -17,24 +17,15 @@
 //! All types are `Send + Sync`; none needs a daemon, and a process that is killed while it waits
 //! leaves nothing behind that others would have to clear up.
 
-mod array;
 mod event;
-mod integer;
+mod rwlock;
 mod semaphore;
-#[cfg(all(test, loom))]
-mod semaphore_loom_tests;
-mod semaphore_seats;
-mod semaphore_word;
-mod thread_number;
 mod value;
-mod value_elements;
-mod value_large;
-mod value_small;
 mod waiting;
 
-pub use array::Array;
 pub use event::{Event, EventError, Reset};
-pub use integer::Integer;
+pub use rwlock::{
+    RwLock, RwLockError, RwLockReadGuard, RwLockRepairGuard, RwLockWriteGuard, WriteLockError,
+};
 pub use semaphore::{AcquireError, Permits, Semaphore};
-pub use value::Value;
-pub use value_elements::WriteError;
+pub use value::{Array, Integer, Value, WriteError};

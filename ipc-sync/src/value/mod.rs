@@ -1,11 +1,20 @@
 //! A value that processes share.
 //!
-//! Up to eight bytes lie in one atomic word ([`value_small`](crate::value_small)); more are written
+//! Up to eight bytes lie in one atomic word ([`small`](crate::value::small)); more are written
 //! beside the old value and swapped in, by the state machine in
-//! [`value_large`](crate::value_large).
+//! [`large`](crate::value::large).
 
-use crate::integer::Integer;
-use crate::value_elements::{Elements, WriteError, sweep};
+mod array;
+mod elements;
+mod integer;
+mod large;
+mod small;
+
+pub use array::Array;
+pub use elements::WriteError;
+pub use integer::Integer;
+
+use crate::value::elements::{Elements, sweep};
 use ipc_core::{Deadline, Kind, Payload, Result, Segment, Wait};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,15 @@
 //! Permits that belong to whoever acquired them. The state machine is in
-//! [`semaphore_word`](crate::semaphore_word), who holds what in
-//! [`semaphore_seats`](crate::semaphore_seats).
+//! [`word`](crate::semaphore::word), who holds what in
+//! [`seats`](crate::semaphore::seats).
 
-use crate::semaphore_seats::{Seats, is_of, leave};
-use crate::semaphore_word::{
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod seats;
+mod thread_number;
+mod word;
+
+use crate::semaphore::seats::{Seats, is_of, leave};
+use crate::semaphore::word::{
     Corrupted, Done, MOST_PERMITS, MOST_SEATS, Memory, Operation, Seat, State, give_back, look,
     operate, operate_again,
 };

@@ -8,8 +8,8 @@
 //! A handle keeps its seats until it goes: one for each thread, reached without any shared write,
 //! and a pool of the others.
 
-use crate::semaphore_word::Seat;
-use crate::thread_number::thread_number;
+use crate::semaphore::thread_number::thread_number;
+use crate::semaphore::word::Seat;
 use ipc_core::{OwnerId, SharedArray};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

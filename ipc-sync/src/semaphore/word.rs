@@ -10,7 +10,7 @@
 //! | `state` | free permits (negative after a reduction below what is held), last seat, its epoch, whether it holds several | everybody, by CAS |
 //! | `intent` | how many the seat holds after an epoch, if several | its user, before that operation |
 //! | `settled` | how many the seat holds after an epoch | whoever is about to put another seat into `state`, by CAS |
-//! | `holder` | whose the seat is | see [`Seats`](crate::semaphore_seats::Seats) |
+//! | `holder` | whose the seat is | see [`Seats`](crate::semaphore::seats::Seats) |
 //!
 //! What a seat holds is told by `state` (and `intent`) if it names the seat, else by `settled`. To
 //! be the last, an operation first settles the one before, unless that is of the same seat: who

@@ -1,8 +1,8 @@
 //! What [`Value`](crate::Value) and [`Array`](crate::Array) have in common: elements that are read
 //! without waiting and changed in one step.
 
-use crate::value_large::{Large, Shape, Unwritten};
-use crate::value_small::Small;
+use crate::value::large::{Large, Shape, Unwritten};
+use crate::value::small::Small;
 use crate::waiting::Waiting;
 use ipc_core::{
     Deadline, Departed, Error, Kind, Object, ObjectSpec, Owner, Payload, Result, Segment, TypeTag,
