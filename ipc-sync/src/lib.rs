@@ -17,15 +17,22 @@
 //! All types are `Send + Sync`; none needs a daemon, and a process that is killed while it waits
 //! leaves nothing behind that others would have to clear up.
 
+mod barrier;
+mod counting_semaphore;
 mod event;
+mod latch;
 mod rwlock;
 mod semaphore;
 mod value;
 mod waiting;
 
+pub use barrier::{Arrival, Barrier, BarrierError, Party};
+pub use counting_semaphore::CountingSemaphore;
 pub use event::{Event, EventError, Reset};
+pub use latch::Latch;
 pub use rwlock::{
     RwLock, RwLockError, RwLockReadGuard, RwLockRepairGuard, RwLockWriteGuard, WriteLockError,
 };
 pub use semaphore::{AcquireError, Permits, Semaphore};
 pub use value::{Array, Integer, Value, WriteError};
+pub use waiting::WaitError;

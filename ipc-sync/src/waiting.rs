@@ -2,6 +2,31 @@
 
 use ipc_core::{Bell, Deadline, Error, Object, SLICE, Wait};
 
+/// Why a wait did not pass.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// There is nothing to pass for at this moment.
+    #[error("what is awaited has not happened; wait for it, or try again")]
+    NotYet,
+    /// The time was up before what is awaited happened.
+    #[error("what is awaited did not happen in time")]
+    TimedOut,
+    /// The segment cannot be used.
+    #[error(transparent)]
+    Segment(#[from] Error),
+}
+
+impl WaitError {
+    /// The error of a form that never blocks.
+    pub(crate) fn at_once(self) -> Self {
+        match self {
+            Self::TimedOut => Self::NotYet,
+            other => other,
+        }
+    }
+}
+
 /// How one call waits.
 pub(crate) struct Waiting<'a> {
     pub bell: &'a Bell,

@@ -118,8 +118,10 @@ fn row_of(id: OwnerId, readers: u64) -> u64 {
 /// A new handle takes its row. Whether there is one.
 pub(crate) fn join<M: Memory>(memory: &M, id: OwnerId) -> bool {
     // Relaxed: who had the id before has left the row, or was swept from it, before the id was free.
+    // (A read-modify-write, since loom lets another's compare-and-swap overwrite a plain store that
+    // it does not read.)
     row(memory, id)
-        .map(|row| row.store(row_of(id, 0), Ordering::Relaxed))
+        .map(|row| row.swap(row_of(id, 0), Ordering::Relaxed))
         .is_some()
 }
 
