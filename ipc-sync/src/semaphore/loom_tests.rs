@@ -4,7 +4,7 @@
 //! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p ipc-sync --release --lib loom
 //! ```
 
-use crate::semaphore::word::{Done, Memory, Operation, Seat, State, give_back, look, operate};
+use super::word::{Done, Memory, Operation, Seat, State, give_back, look, operate};
 use ipc_core::atomic::{AtomicU64, Ordering};
 use ipc_core::{Bell, Deadline, Fences, Wait};
 use loom::cell::UnsafeCell;

@@ -8,19 +8,19 @@ mod seats;
 mod thread_number;
 mod word;
 
-use crate::semaphore::seats::{Seats, is_of, leave};
-use crate::semaphore::word::{
-    Corrupted, Done, MOST_PERMITS, MOST_SEATS, Memory, Operation, Seat, State, give_back, look,
-    operate, operate_again,
-};
 use crate::waiting::Waiting;
 use ipc_core::atomic::{AtomicU64, Ordering};
 use ipc_core::{
     Attachment, Bell, Deadline, Departed, Error, Kind, Object, ObjectSpec, Owner, Segment,
     SharedArray, SharedLayout, SharedRef, TypeTag, Wait,
 };
+use seats::{Seats, is_of, leave};
 use std::sync::Arc;
 use std::time::Duration;
+use word::{
+    Corrupted, Done, MOST_PERMITS, MOST_SEATS, Memory, Operation, Seat, State, give_back, look,
+    operate, operate_again,
+};
 
 #[repr(C, align(128))]
 struct Words {

@@ -8,27 +8,25 @@
 //! A handle keeps its seats until it goes: one for each thread, reached without any shared write,
 //! and a pool of the others.
 
-use crate::semaphore::thread_number::thread_number;
-use crate::semaphore::word::Seat;
+use super::thread_number::{NUMBERS, thread_number};
+use super::word::Seat;
 use ipc_core::{OwnerId, SharedArray};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Threads that have a spare seat of their own; those beyond use the pool.
-const THREADS: usize = 32;
 const NONE: u32 = u32::MAX;
 
 /// The seats that a handle has and does not use at this moment.
 #[derive(Debug)]
 pub(crate) struct Seats {
-    spare: [Spare; THREADS],
+    spare: [Spare; NUMBERS],
     pool: Mutex<Vec<u32>>,
     /// Where the next search in the table starts.
     next: AtomicUsize,
 }
 
-/// Read and written only by the thread that has the number at this moment. (An end of a thread and
-/// the next with its number are ordered by the lock around the numbers.)
+/// Read and written only by the thread that has the number at this moment. (Threads with the same
+/// number come one after the other.)
 #[derive(Debug)]
 #[repr(align(64))]
 struct Spare(AtomicU32);
@@ -37,7 +35,7 @@ impl Seats {
     /// `start` is where this handle looks first in the table: different ones for different handles.
     pub(crate) fn new(start: usize) -> Self {
         Self {
-            spare: [const { Spare(AtomicU32::new(NONE)) }; THREADS],
+            spare: [const { Spare(AtomicU32::new(NONE)) }; NUMBERS],
             pool: Mutex::new(Vec::new()),
             next: AtomicUsize::new(start),
         }

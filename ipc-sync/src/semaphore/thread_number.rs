@@ -1,27 +1,32 @@
-//! A small number for each thread of the process, used again when the thread has ended.
+//! A small number for each of a few threads of the process, used again when the thread has ended.
+//!
+//! Without a lock: a child forked while another thread has it would wait for that thread for ever.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Numbers that were given back, and the first one that was never given out.
-static FREE: Mutex<(Vec<u32>, u32)> = Mutex::new((Vec::new(), 0));
+/// As many threads can have one.
+pub(super) const NUMBERS: usize = u32::BITS as usize;
 
-struct Number(u32);
+/// A bit for each number that a thread has.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+struct Number(Option<u32>);
 
 impl Number {
     fn take() -> Self {
-        let (free, next) = &mut *FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        Self(free.pop().unwrap_or_else(|| {
-            let new = *next;
-            *next += 1;
-            new
-        }))
+        let lowest_free = |taken: u32| taken.checked_add(1).map(|more| taken | more);
+        // Acquire: what the thread before did with this number comes before.
+        let taken = TAKEN.fetch_update(Ordering::Acquire, Ordering::Relaxed, lowest_free);
+        Self(taken.ok().map(u32::trailing_ones))
     }
 }
 
 impl Drop for Number {
     fn drop(&mut self) {
-        let (free, _) = &mut *FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(self.0);
+        if let Some(number) = self.0 {
+            // Release: pairs with the Acquire in `take`.
+            TAKEN.fetch_and(!(1 << number), Ordering::Release);
+        }
     }
 }
 
@@ -29,11 +34,12 @@ thread_local! {
     static NUMBER: Number = Number::take();
 }
 
-/// The calling thread's number: no other thread has it as long as this one runs. `None` while the
-/// thread is ending.
+/// The calling thread's number: no other thread has it as long as this one runs. `None` if all are
+/// taken, and while the thread is ending.
 #[inline]
-pub(crate) fn thread_number() -> Option<usize> {
-    NUMBER.try_with(|number| number.0 as usize).ok()
+pub(super) fn thread_number() -> Option<usize> {
+    let number = NUMBER.try_with(|number| number.0).ok()?;
+    number.map(|number| number as usize)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -64,7 +70,7 @@ mod tests {
         assert_eq!(all.len(), 5);
         for _ in 0..1000 {
             let reused = std::thread::spawn(number).join().unwrap();
-            assert!(reused < 1000, "numbers are not used again");
+            assert!(reused < NUMBERS);
         }
     }
 }
