@@ -21,7 +21,7 @@ fn a_death_at_any_instant_of_a_change_leaves_the_old_value_or_the_new() {
         |segment| {
             let array =
                 Array::<Wide>::create_in(segment, "array", 3, |at| [at as u64; 20]).unwrap();
-            (Value::create_in(segment, "value", [1; 20]).unwrap(), array)
+            (Value::<Wide>::create_in(segment, "value", [1; 20]).unwrap(), array)
         },
         |segment| {
             (
@@ -76,13 +76,6 @@ fn a_death_at_any_instant_of_a_change_leaves_the_old_value_or_the_new() {
 /// Stops a peer that writes for ever, in the middle of writing: it has a cell.
 fn stopped_in_the_middle(segment: &Segment) -> Peer {
     let offset = segment.objects().unwrap()[0].offset;
-    let peer = Peer::ready(segment, |segment, line| {
-        let value = open(segment);
-        line.say(1);
-        for round in 10.. {
-            value.set([round; 20]).unwrap();
-        }
-    });
     let cells_held = || {
         use std::os::unix::fs::FileExt;
         let file = std::fs::File::from(segment.descriptor().unwrap());
@@ -95,6 +88,13 @@ fn stopped_in_the_middle(segment: &Segment) -> Peer {
         words.filter(|word| word & 0xFFFF != 0xFFFF).count()
     };
     let before = cells_held();
+    let peer = Peer::ready(segment, |segment, line| {
+        let value = open(segment);
+        line.say(1);
+        for round in 10.. {
+            value.set([round; 20]).unwrap();
+        }
+    });
     until("it is stopped in the middle", || {
         peer.stop();
         let in_the_middle = cells_held() > before;
@@ -109,7 +109,7 @@ fn stopped_in_the_middle(segment: &Segment) -> Peer {
 #[test]
 fn writers_stopped_in_the_middle_keep_no_reader_and_few_writers_waiting() {
     let segment = segment();
-    let value = Value::create_in(&segment, "value", [1; 20]).unwrap();
+    let value = Value::<Wide>::create_in(&segment, "value", [1; 20]).unwrap();
     let mut stopped = Vec::new();
     for _ in 0..6 {
         stopped.push(stopped_in_the_middle(&segment));
@@ -144,7 +144,7 @@ fn writers_stopped_in_the_middle_keep_no_reader_and_few_writers_waiting() {
 #[test]
 fn four_go_on_while_they_are_killed_at_random_again_and_again() {
     let segment = segment();
-    let value = Value::create_in(&segment, "value", [0; 20]).unwrap();
+    let value = Value::<Wide>::create_in(&segment, "value", [0; 20]).unwrap();
     let array = Array::<Wide>::create_in(&segment, "array", 4, |_| [0; 20]).unwrap();
     let body = |segment: &Segment, number: u64| {
         let value = open(segment);
