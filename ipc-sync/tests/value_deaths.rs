@@ -21,7 +21,10 @@ fn a_death_at_any_instant_of_a_change_leaves_the_old_value_or_the_new() {
         |segment| {
             let array =
                 Array::<Wide>::create_in(segment, "array", 3, |at| [at as u64; 20]).unwrap();
-            (Value::<Wide>::create_in(segment, "value", [1; 20]).unwrap(), array)
+            (
+                Value::<Wide>::create_in(segment, "value", [1; 20]).unwrap(),
+                array,
+            )
         },
         |segment| {
             (
