@@ -4,18 +4,23 @@ use std::io::PipeWriter;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::bystander::{Bystander, Nobody};
+use crate::channel::Channel;
+use crate::crew;
 use crate::failure::Failure;
-use crate::measure::Measure;
+use crate::measure::{Measure, Placement};
 use crate::pair;
+use crate::target::Target;
+use crate::traffic::Traffic;
 use crate::workloads::Workload;
 
-/// What the two ends of a channel are.
+/// What the ends of a channel are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Peers {
-    /// Two threads of one process.
+    /// Threads of one process.
     Threads,
-    /// Two processes.
+    /// Processes.
     Processes,
 }
 
@@ -30,8 +35,11 @@ pub struct Sample {
 
 /// What a measurement needs to know.
 pub struct Context<'a> {
-    /// The CPU of the peer and the CPU of the runner. Items flow from the first to the second.
+    /// The CPU of the peer and the CPU of the runner. Items flow from the first to the second; a
+    /// crew is on both.
     pub cpus: [usize; 2],
+    /// Whether a crew is bound to them.
+    pub placement: Placement,
     /// How long the measured phase shall last; warming up takes about half as long again.
     pub budget: Duration,
     /// An empty directory, removed after the measurement also when the runner is killed.
@@ -51,6 +59,8 @@ pub struct Case {
     pub peers: Peers,
     /// How the contender is used.
     pub how: fn() -> String,
+    /// What the subject's first figure divided by this one's is meant to be.
+    pub target: Option<Target>,
     /// Measures once; called in a runner of its own.
     pub run: fn(&Context<'_>) -> Result<Sample, Failure>,
 }
@@ -63,6 +73,7 @@ impl Case {
             contender,
             peers: Peers::Processes,
             how: W::how,
+            target: None,
             run: pair::in_processes::<W>,
         }
     }
@@ -77,7 +88,60 @@ impl Case {
             contender,
             peers: Peers::Threads,
             how: W::how,
+            target: None,
             run: pair::in_threads::<W>,
         }
+    }
+
+    /// A contender measured between several processes.
+    pub const fn in_process_crew<T: Traffic, const SENDERS: usize, const RECEIVERS: usize>(
+        measure: Measure,
+        contender: &'static str,
+    ) -> Self {
+        Self::beside::<T, Nobody, SENDERS, RECEIVERS>(measure, contender)
+    }
+
+    /// A contender measured between several processes, with a bystander.
+    pub const fn beside<T, B, const SENDERS: usize, const RECEIVERS: usize>(
+        measure: Measure,
+        contender: &'static str,
+    ) -> Self
+    where
+        T: Traffic,
+        B: Bystander<T::Channel>,
+    {
+        Self {
+            measure,
+            contender,
+            peers: Peers::Processes,
+            how: <T::Channel as Channel>::how,
+            target: None,
+            run: crew::in_processes::<T, B, SENDERS, RECEIVERS>,
+        }
+    }
+
+    /// A contender measured between several threads.
+    pub const fn in_thread_crew<T, const SENDERS: usize, const RECEIVERS: usize>(
+        measure: Measure,
+        contender: &'static str,
+    ) -> Self
+    where
+        T: Traffic<Sender: Send, Receiver: Send>,
+    {
+        Self {
+            measure,
+            contender,
+            peers: Peers::Threads,
+            how: <T::Channel as Channel>::how,
+            target: None,
+            run: crew::in_threads::<T, SENDERS, RECEIVERS>,
+        }
+    }
+
+    /// The same with a target for the subject's figure divided by this one's.
+    #[must_use]
+    pub const fn target(mut self, target: Target) -> Self {
+        self.target = Some(target);
+        self
     }
 }

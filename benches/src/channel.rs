@@ -78,3 +78,40 @@ pub trait ReceiveSlice {
     /// Whatever the contender says, see [`Failure`].
     fn receive_slice(&mut self, into: &mut [u64]) -> Result<usize, Failure>;
 }
+
+/// A channel whose ends any number of peers can take, one or more each.
+pub trait Many: Channel {}
+
+/// A channel whose ends can be asked without waiting. Who measures decides how to try again: see
+/// [`Polled`](crate::polled::Polled).
+pub trait NonBlocking: Channel {
+    /// As [`Channel::how`], of the calls that do not wait.
+    fn how_tried() -> String {
+        Self::how()
+    }
+}
+
+/// A sending end that takes one item, or refuses at once.
+pub trait TrySend {
+    /// Sends one item; `None` if there is no room.
+    fn try_send(&mut self, item: u64) -> Option<Result<(), Failure>>;
+}
+
+/// A receiving end that gives one item, or refuses at once.
+pub trait TryReceive {
+    /// Receives one item; `None` if there is none.
+    fn try_receive(&mut self) -> Option<Result<u64, Failure>>;
+}
+
+/// A sending end that takes as many items as there is room for.
+pub trait TrySendSlice {
+    /// Sends some of `items`, from the first on, and says how many; `None` if there is no room.
+    fn try_send_slice(&mut self, items: &[u64]) -> Option<Result<usize, Failure>>;
+}
+
+/// A receiving end that gives as many items as there are.
+pub trait TryReceiveSlice {
+    /// Receives at least one item and at most as many as `into` holds, copied to its front, and
+    /// says how many; `None` if there is none.
+    fn try_receive_slice(&mut self, into: &mut [u64]) -> Option<Result<usize, Failure>>;
+}

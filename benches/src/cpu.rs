@@ -10,10 +10,20 @@ use crate::failure::Failure;
 /// # Errors
 /// [`Failure::System`] if this process may not use that CPU.
 pub fn pin(cpu: usize) -> Result<(), Failure> {
+    confine(&[cpu])
+}
+
+/// Binds the calling thread to some CPUs, between which the system may move it.
+///
+/// # Errors
+/// [`Failure::System`] if this process may use none of them.
+pub fn confine(cpus: &[usize]) -> Result<(), Failure> {
     let mut only = CpuSet::new();
-    only.set(cpu)
-        .map_err(Failure::errno("name a CPU to run on"))?;
-    sched_setaffinity(Pid::from_raw(0), &only).map_err(Failure::errno("bind a peer to its CPU"))
+    for &cpu in cpus {
+        only.set(cpu)
+            .map_err(Failure::errno("name a CPU to run on"))?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &only).map_err(Failure::errno("bind a peer to its CPUs"))
 }
 
 /// The CPUs that this process may use, in ascending order.

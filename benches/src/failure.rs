@@ -63,6 +63,12 @@ pub enum Failure {
         /// How it ended.
         status: String,
     },
+    /// One of a crew ended before it was done.
+    #[error("{who} ended in the middle of the measurement; look for what killed it")]
+    Left {
+        /// Who, in words.
+        who: String,
+    },
     /// A fork was asked for in a process that has more than one thread.
     #[error(
         "this process has {threads} threads and cannot fork safely; fork before starting any thread"

@@ -19,6 +19,8 @@
 //!   to hand items from one peer to another, and the sending and receiving ends that it has;
 //! * a **workload** ([`workloads`]) says what the two ends do with a channel and what is timed;
 //! * a **pair** ([`pair`]) runs a workload between two processes or two threads, each on its CPU;
+//! * a **crew** ([`crew`]) runs traffic ([`traffic`]) between several senders and several receivers,
+//!   spread over the two CPUs, and perhaps a bystander that is stopped ([`bystander`]);
 //! * a **runner** ([`runner`]) is the process forked for one measurement, killed if it hangs;
 //! * a **schedule** ([`schedule`]) takes the contenders of a measure in turn, round by round;
 //! * [`statistics`] and [`report`] turn the rounds into medians, spreads and ratios.
@@ -26,21 +28,29 @@
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod bystander;
 pub mod case;
 pub mod channel;
+pub mod companion;
 pub mod contenders;
 pub mod control;
 pub mod cpu;
+pub mod crew;
 pub mod distance;
 pub mod failure;
 pub mod fork;
+pub mod gate;
 pub mod interrupt;
 pub mod measure;
 pub mod pair;
+pub mod polled;
 pub mod report;
 pub mod runner;
 pub mod schedule;
 pub mod shared;
 pub mod spin;
 pub mod statistics;
+pub mod tally;
+pub mod target;
+pub mod traffic;
 pub mod workloads;

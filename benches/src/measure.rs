@@ -1,5 +1,7 @@
 //! What is measured, in which unit, and which way is better.
 
+use std::fmt;
+
 /// One measure: contenders are compared within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,6 +19,49 @@ pub enum Measure {
     RoundTripParked,
     /// 8-byte messages through the naive ways.
     Naive,
+    /// 8-byte items from several senders to several receivers, one at a time.
+    Many {
+        /// How many of each.
+        shape: Shape,
+        /// Where they run.
+        placement: Placement,
+    },
+    /// The same, many items at a time.
+    ManySlices {
+        /// Items handed over at once.
+        length: usize,
+        /// How many senders and receivers.
+        shape: Shape,
+    },
+    /// An item there and back through queues for many, both peers spinning while they wait.
+    ManyRoundTrip,
+    /// 8-byte items from two senders to two receivers, with somebody else stopped.
+    ManyStopped,
+}
+
+/// Where a crew runs. With more peers than CPUs this decides a lot: bound to one CPU, the one that
+/// waits and the one that it waits for may have to take turns for every item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Each is bound to one of the two CPUs, as many to the one as to the other.
+    Bound,
+    /// The system moves them between the two.
+    Free,
+}
+
+/// How many send and how many receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Senders.
+    pub senders: usize,
+    /// Receivers.
+    pub receivers: usize,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.senders, self.receivers)
+    }
 }
 
 /// Which way a figure is better.
@@ -68,6 +113,13 @@ impl Measure {
             Self::RoundTripSpinning => "round_trip_spinning".into(),
             Self::RoundTripParked => "round_trip_parked".into(),
             Self::Naive => "naive".into(),
+            Self::Many { shape, placement } => match placement {
+                Placement::Bound => format!("mpmc_one_way_{shape}"),
+                Placement::Free => format!("mpmc_one_way_{shape}_free"),
+            },
+            Self::ManySlices { length, shape } => format!("mpmc_slices_{length}_{shape}"),
+            Self::ManyRoundTrip => "mpmc_round_trip".into(),
+            Self::ManyStopped => "mpmc_stopped".into(),
         }
     }
 
@@ -81,14 +133,47 @@ impl Measure {
             Self::RoundTripSpinning => "Round trip of an 8-byte item, waiting by spinning".into(),
             Self::RoundTripParked => "Round trip of an 8-byte item, parked at once".into(),
             Self::Naive => "One way, 8-byte messages, the naive ways".into(),
+            Self::Many { shape, placement } => {
+                let place = match placement {
+                    Placement::Bound => "each bound to a CPU",
+                    Placement::Free => "moved between the CPUs by the system",
+                };
+                format!(
+                    "Many to many ({shape} senders x receivers), {place}, 8-byte items one at a \
+                     time, room for 1024"
+                )
+            }
+            Self::ManySlices { length, shape } => {
+                format!("Many to many ({shape}), slices of {length} 8-byte items, room for 1024")
+            }
+            Self::ManyRoundTrip => {
+                "Round trip of an 8-byte item through two queues for many, waiting by spinning"
+                    .into()
+            }
+            Self::ManyStopped => {
+                "Many to many (2x2), 8-byte items, with one more participant that is stopped".into()
+            }
+        }
+    }
+
+    /// Where the peers run.
+    pub fn placement(self) -> Placement {
+        match self {
+            Self::Many { placement, .. } => placement,
+            _ => Placement::Bound,
         }
     }
 
     /// The figures that a measurement of this measure gives, in order.
     pub fn metrics(self) -> &'static [Metric] {
         match self {
-            Self::OneWay | Self::Slices { .. } | Self::Naive => MILLIONS,
-            Self::RoundTripSpinning | Self::RoundTripParked => ROUND_TRIP,
+            Self::OneWay
+            | Self::Slices { .. }
+            | Self::Naive
+            | Self::Many { .. }
+            | Self::ManySlices { .. }
+            | Self::ManyStopped => MILLIONS,
+            Self::RoundTripSpinning | Self::RoundTripParked | Self::ManyRoundTrip => ROUND_TRIP,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::wait::waitpid;
+use serde::Serialize;
 
 use crate::case::{Context, Sample};
 use crate::control::Control;
@@ -126,21 +127,23 @@ fn steps_within(budget: Duration, count: u64, elapsed: Duration) -> u64 {
 
 /// Reports a failure of the peer at once: the runner may be waiting for it in vain, and is killed
 /// when the report is in. Gives the peer's exit status.
-fn report_failure(done: Result<(), Failure>, context: &Context<'_>) -> i32 {
+pub(crate) fn report_failure(done: Result<(), Failure>, context: &Context<'_>) -> i32 {
     match done {
         Ok(()) => 0,
         Err(failure) => {
-            report(&Err(failure), context);
+            report(&Err::<Sample, _>(failure), context);
             1
         }
     }
 }
 
 /// Writes the report of a runner, one line; a reader that is gone has no use for it.
-pub(crate) fn report(outcome: &Result<Sample, Failure>, context: &Context<'_>) {
-    let line = serde_json::to_string(&outcome.as_ref().map_err(ToString::to_string))
+pub(crate) fn report<T: Serialize>(outcome: &Result<T, Failure>, context: &Context<'_>) {
+    let mut line = serde_json::to_string(&outcome.as_ref().map_err(ToString::to_string))
         .unwrap_or_else(|error| format!("{{\"Err\":\"no report: {error}\"}}"));
-    let _ = writeln!(&*context.report, "{line}");
+    line.push('\n');
+    // In one write, which a pipe takes whole: several may report at once.
+    let _ = (&*context.report).write_all(line.as_bytes());
 }
 
 /// Calls `work` and makes a panic of it a failure.

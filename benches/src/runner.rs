@@ -44,6 +44,7 @@ pub fn run(case: &Case, settings: &Settings) -> Result<Sample, Failure> {
     let runner = fork::spawn(|| {
         let context = Context {
             cpus: settings.cpus,
+            placement: case.measure.placement(),
             budget: settings.budget,
             scratch: scratch.path(),
             report: &writer,

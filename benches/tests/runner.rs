@@ -70,6 +70,7 @@ fn case(run: fn(&Context<'_>) -> Result<Sample, Failure>) -> Case {
         contender: "test",
         peers: Peers::Processes,
         how: String::new,
+        target: None,
         run,
     }
 }

@@ -1,5 +1,6 @@
 //! A text cut into records of one size, for a ring with slots of one size.
 
+use crate::words::is_word_byte;
 use bytemuck::{Pod, Zeroable};
 
 /// The text that one block holds at most, in bytes.
@@ -77,37 +78,43 @@ pub enum BlockError {
     },
 }
 
-/// Cuts a text into blocks, all full but the last one. Words are cut too. An empty text has none.
-pub fn blocks(text: &[u8]) -> Blocks<'_> {
-    Blocks {
-        pieces: text.chunks(BLOCK_TEXT_LEN),
-        next_index: 0,
-    }
+/// Cuts a text into pieces of at most [`BLOCK_TEXT_LEN`] bytes, as long as they can be without
+/// cutting a word; only a word longer than that is cut. An empty text has none.
+pub fn pieces(text: &[u8]) -> Pieces<'_> {
+    Pieces { rest: text }
 }
 
-/// The blocks of a text, from [`blocks`].
+/// The pieces of a text, from [`pieces`].
 #[derive(Clone, Debug)]
-pub struct Blocks<'a> {
-    pieces: std::slice::Chunks<'a, u8>,
-    next_index: u32,
+pub struct Pieces<'a> {
+    rest: &'a [u8],
 }
 
-impl Iterator for Blocks<'_> {
-    type Item = TextBlock;
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
 
-    fn next(&mut self) -> Option<TextBlock> {
-        let piece = self.pieces.next()?;
-        let index = self.next_index;
-        self.next_index = index.wrapping_add(1);
-        Some(TextBlock::new(index, piece))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.pieces.size_hint()
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let most = self.rest.len().min(BLOCK_TEXT_LEN);
+        let within_word = |at: usize| {
+            let byte = |at: usize| self.rest.get(at).copied().is_some_and(is_word_byte);
+            byte(at - 1) && byte(at)
+        };
+        let end = (1..=most).rev().find(|&at| !within_word(at));
+        let (piece, rest) = self.rest.split_at(end.unwrap_or(most));
+        self.rest = rest;
+        Some(piece)
     }
 }
 
-impl ExactSizeIterator for Blocks<'_> {}
+/// Cuts a text into blocks, one for each of its [`pieces`].
+pub fn blocks(text: &[u8]) -> impl Iterator<Item = TextBlock> {
+    (0u32..)
+        .zip(pieces(text))
+        .map(|(index, piece)| TextBlock::new(index, piece))
+}
 
 #[cfg(test)]
 mod tests {
@@ -124,14 +131,30 @@ mod tests {
             50_000,
         ] {
             let text: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-            let cut = blocks(&text);
-            assert_eq!(cut.len(), len.div_ceil(BLOCK_TEXT_LEN));
             let mut together = Vec::new();
-            for (expected, block) in cut.enumerate() {
+            for (expected, block) in blocks(&text).enumerate() {
                 assert_eq!(block.index(), expected as u32);
                 together.extend_from_slice(block.as_text().unwrap());
             }
             assert_eq!(together, text);
+        }
+    }
+
+    #[test]
+    fn only_a_word_longer_than_a_block_is_cut() {
+        let long = "x".repeat(BLOCK_TEXT_LEN);
+        let words = |n| "word ".repeat(n);
+        for (text, lens) in [
+            // 4088 is 817 words of 5 bytes and 3 bytes of the next.
+            (words(1000), vec![4085, 915]),
+            (format!("{}abc", words(817)), vec![4088]),
+            (format!("{}abcd", words(817)), vec![4085, 4]),
+            (format!("{long}yz."), vec![4088, 3]),
+            (format!(". {long}"), vec![2, 4088]),
+            (".".repeat(5000), vec![4088, 912]),
+        ] {
+            let cut: Vec<_> = pieces(text.as_bytes()).map(<[u8]>::len).collect();
+            assert_eq!(cut, lens);
         }
     }
 

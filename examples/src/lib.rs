@@ -28,7 +28,7 @@ mod blocks;
 mod corpus;
 mod words;
 
-pub use blocks::{BLOCK_TEXT_LEN, BlockError, Blocks, TextBlock, blocks};
+pub use blocks::{BLOCK_TEXT_LEN, BlockError, Pieces, TextBlock, blocks, pieces};
 pub use corpus::{Corpus, CorpusError, Summary};
 pub use words::{WordCounter, WordCounts, WordCountsError};
 

@@ -65,12 +65,24 @@ impl WordCounter {
         }
     }
 
+    /// Counts the words of a text that is whole: the block before and the one after belong to
+    /// others.
+    pub fn feed_whole(&mut self, text: &[u8]) {
+        self.feed(text);
+        self.end_word();
+    }
+
     /// Ends the text, and with it its last word.
     pub fn finish(mut self) -> WordCounts {
+        self.end_word();
+        self.counts
+    }
+
+    fn end_word(&mut self) {
         if !self.carried.is_empty() {
             self.counts.add(&self.carried, 1);
+            self.carried.clear();
         }
-        self.counts
     }
 }
 
@@ -88,7 +100,7 @@ const WORD_BYTES: [u8; 256] = {
     table
 };
 
-fn is_word_byte(byte: u8) -> bool {
+pub(crate) fn is_word_byte(byte: u8) -> bool {
     WORD_BYTES[byte as usize] != 0
 }
 
@@ -154,8 +166,16 @@ impl WordCounts {
 
     /// Adds the counts of another text.
     pub fn merge(&mut self, other: &Self) {
+        self.merge_times(other, 1);
+    }
+
+    /// Adds the counts of another text, as if it stood there so many times.
+    pub fn merge_times(&mut self, other: &Self, times: u64) {
+        if times == 0 {
+            return;
+        }
         for (word, count) in other.iter() {
-            self.add(word, count);
+            self.add(word, count.saturating_mul(times));
         }
     }
 

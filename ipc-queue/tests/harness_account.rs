@@ -29,14 +29,14 @@ fn exchange<T: Payload>(test: &str, capacity: usize, count: u64) -> Result<Repor
         .under_test(test)
         .capacity(capacity)
         .params(count.to_ne_bytes())
-        .producer(|source| {
+        .producers(1, |source| {
             let count = u64::from_ne_bytes(source.params()[..].try_into()?);
             for number in 0..count {
                 source.send(message(number))?;
             }
             Ok(())
         })
-        .consumer(|sink| {
+        .consumers(1, |sink| {
             let mut number = 0;
             while let Some(got) = sink.receive()? {
                 let sent: T = message(number);
@@ -148,12 +148,12 @@ fn parameters_and_results_of_100_mib() {
     let report = Harness::<u8>::new("huge")
         .under_test(test_name!())
         .params(&params)
-        .producer(|source| {
+        .producers(1, |source| {
             let params = source.params();
             source.set_result(&[&params[..5], &params[SIZE - 4..]].concat())?;
             Ok(())
         })
-        .consumer(|sink| {
+        .consumers(1, |sink| {
             while sink.receive()?.is_some() {}
             let params = sink.params();
             sink.set_result(b"replaced")?;
@@ -173,7 +173,7 @@ fn parameters_are_the_parents_not_the_workers() {
         .under_test(test_name!())
         // Differs in each process.
         .params(mine.to_string())
-        .producer(|source| {
+        .producers(1, |source| {
             assert_ne!(
                 source.params()[..],
                 *std::process::id().to_string().as_bytes()
@@ -184,7 +184,7 @@ fn parameters_are_the_parents_not_the_workers() {
             let params = source.params();
             Ok(source.set_result(&params)?)
         })
-        .consumer(|sink| {
+        .consumers(1, |sink| {
             assert_eq!(sink.name(), "consumer-0");
             while sink.receive()?.is_some() {}
             let params = sink.params();
@@ -201,11 +201,11 @@ fn parameters_are_the_parents_not_the_workers() {
 fn without_parameters_they_are_empty() {
     Harness::<u8>::new("none")
         .under_test(test_name!())
-        .producer(|source| match source.params().len() {
+        .producers(1, |source| match source.params().len() {
             0 => Ok(()),
             len => Err(format!("{len} bytes").into()),
         })
-        .consumer(|sink| {
+        .consumers(1, |sink| {
             while sink.receive()?.is_some() {}
             match sink.params().len() {
                 0 => Ok(()),
@@ -224,13 +224,13 @@ fn progress_only_grows_and_ends_at_the_totals() {
         .under_test(test_name!())
         .capacity(2)
         .on_progress(|progress| seen.push(*progress))
-        .producer(|source| {
+        .producers(1, |source| {
             for number in 0..COUNT {
                 source.send(number)?;
             }
             Ok(())
         })
-        .consumer(|sink| {
+        .consumers(1, |sink| {
             while sink.receive()?.is_some() {
                 // A run of four ticks at least.
                 std::thread::sleep(Duration::from_millis(11));
@@ -281,8 +281,8 @@ fn all_begin_together() {
         };
         let harness = Harness::<u8>::new("together")
             .under_test(test_name!())
-            .producer(|source| Ok(source.set_result(&times(now()))?))
-            .consumer(|sink| Ok(sink.set_result(&times(now()))?));
+            .producers(1, |source| Ok(source.set_result(&times(now()))?))
+            .consumers(1, |sink| Ok(sink.set_result(&times(now()))?));
         // SAFETY: other tests of this program neither set nor, in C code, read the environment.
         unsafe { std::env::set_var("HARNESS_TEST_LATE", role) };
         let since = now();

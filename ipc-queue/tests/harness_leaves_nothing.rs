@@ -23,7 +23,7 @@ fn alone(test: &str, body: impl FnOnce()) {
 fn quick(test: &str) -> Harness<'static, u64> {
     Harness::new("quick")
         .under_test(test)
-        .producer(|source| match &source.params()[..] {
+        .producers(1, |source| match &source.params()[..] {
             b"error" => Err("so it is told".into()),
             b"kill" => {
                 kill_me(libc::SIGKILL);
@@ -31,7 +31,7 @@ fn quick(test: &str) -> Harness<'static, u64> {
             }
             _ => Ok(source.send(1)?),
         })
-        .consumer(|sink| {
+        .consumers(1, |sink| {
             while sink.receive()?.is_some() {}
             Ok(())
         })

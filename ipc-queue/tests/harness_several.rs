@@ -25,12 +25,14 @@ fn sum_up(sink: &mut Sink<'_, u64>) -> WorkResult {
 fn two_harnesses_of_one_program() {
     let numbers = Harness::new("numbers; one=1")
         .under_test(test_name!())
-        .producer(count_to_100)
-        .consumer(sum_up);
+        .producers(1, count_to_100)
+        .consumers(1, sum_up);
     let bytes = Harness::new("bytes")
         .under_test(test_name!())
-        .producer(|source| (0..7u8).try_for_each(|byte| Ok(source.send([byte; 3])?)))
-        .consumer(|sink| {
+        .producers(1, |source| {
+            (0..7u8).try_for_each(|byte| Ok(source.send([byte; 3])?))
+        })
+        .consumers(1, |sink| {
             let mut all = Vec::new();
             while let Some(three) = sink.receive()? {
                 all.extend(three);
@@ -53,8 +55,8 @@ fn two_harnesses_of_one_program() {
 fn a_worker_that_meets_another_harness_first_does_not_start_workers() {
     let first = Harness::new("first")
         .under_test(test_name!())
-        .producer(count_to_100)
-        .consumer(sum_up)
+        .producers(1, count_to_100)
+        .consumers(1, sum_up)
         .run();
     match first {
         Ok(_) => {}
@@ -72,8 +74,8 @@ fn a_worker_that_meets_another_harness_first_does_not_start_workers() {
     }
     let error = Harness::new("second")
         .under_test(test_name!())
-        .producer(count_to_100)
-        .consumer(sum_up)
+        .producers(1, count_to_100)
+        .consumers(1, sum_up)
         .run()
         .unwrap_err();
     let HarnessError::WorkersFailed { report } = error else {
@@ -92,17 +94,17 @@ fn a_worker_that_meets_another_harness_first_does_not_start_workers() {
 fn a_harness_within_a_worker_is_refused() {
     let report = Harness::new("outer")
         .under_test(test_name!())
-        .producer(|source: &mut Source<'_, u64>| {
+        .producers(1, |source: &mut Source<'_, u64>| {
             let inner = Harness::<u64>::new("inner")
-                .producer(count_to_100)
-                .consumer(sum_up)
+                .producers(1, count_to_100)
+                .consumers(1, sum_up)
                 .run();
             match inner {
                 Err(HarnessError::OtherWorker { .. }) => Ok(source.set_result(b"refused")?),
                 other => Err(format!("{other:?}").into()),
             }
         })
-        .consumer(sum_up)
+        .consumers(1, sum_up)
         .run()
         .unwrap();
     assert_eq!(report.producers[0].result, b"refused");
@@ -115,11 +117,11 @@ fn eight_runs_at_once_in_threads() {
             .under_test(test_name!())
             .capacity(2)
             .params(params)
-            .producer(|source| {
+            .producers(1, |source| {
                 let base = u64::from(source.params()[0]);
                 (0..500).try_for_each(|number| Ok(source.send(base * 1000 + number)?))
             })
-            .consumer(|sink| {
+            .consumers(1, |sink| {
                 let base = u64::from(sink.params()[0]);
                 while let Some(number) = sink.receive()? {
                     assert_eq!(number / 1000, base, "a message of another run");
@@ -145,16 +147,16 @@ fn runs_from_threads_that_come_and_go() {
     let harness = || {
         Harness::new("threads")
             .under_test(test_name!())
-            .producer(count_to_100)
-            .consumer(sum_up)
+            .producers(1, count_to_100)
+            .consumers(1, sum_up)
     };
     harness().run_if_worker();
     for _ in 0..5 {
         let run = std::thread::spawn(move || {
             Harness::<u64>::new("threads")
                 .under_test("runs_from_threads_that_come_and_go")
-                .producer(count_to_100)
-                .consumer(sum_up)
+                .producers(1, count_to_100)
+                .consumers(1, sum_up)
                 .run()
         });
         assert!(run.join().unwrap().unwrap().messages.is_exact());
@@ -168,8 +170,8 @@ fn a_missing_function_is_named() {
     let bare = || Harness::<u64>::new("bare").under_test(test_name!());
     for (harness, missing) in [
         (bare(), "producer"),
-        (bare().producer(count_to_100), "consumer"),
-        (bare().consumer(sum_up), "producer"),
+        (bare().producers(1, count_to_100), "consumer"),
+        (bare().consumers(1, sum_up), "producer"),
     ] {
         let error = harness.run().unwrap_err();
         assert!(
@@ -200,14 +202,14 @@ fn an_impossible_capacity_is_refused() {
             Harness::<u64>::new("huge")
                 .under_test(test_name!())
                 .capacity(capacity)
-                .producer(count_to_100)
-                .consumer(sum_up)
+                .producers(1, count_to_100)
+                .consumers(1, sum_up)
                 .run()
                 .unwrap_err()
         });
         match &error {
             HarnessError::Segment(Error::OutOfRange { what, asked, .. }) => {
-                assert_eq!((*what, *asked), ("a ring's capacity", capacity as u128));
+                assert_eq!((*what, *asked), ("a queue's capacity", capacity as u128));
             }
             HarnessError::Segment(Error::NoSpace { .. }) => {
                 assert_eq!(capacity, 1 << 40, "{error}");

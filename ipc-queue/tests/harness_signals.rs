@@ -49,14 +49,14 @@ fn harness<'a>(test: &str, phase: &'a str) -> Harness<'a, u64> {
     Harness::new("phases")
         .under_test(test)
         .capacity(4)
-        .producer(move |source| match phase {
+        .producers(1, move |source| match phase {
             "empty" => hang(),
             "draining" => (0..3).try_for_each(|n| Ok(source.send(n)?)),
             "stopped" => stop(),
             "last one left" => std::process::exit(3),
             _ => send_all(source),
         })
-        .consumer(move |sink| {
+        .consumers(1, move |sink| {
             sink.set_result(b"begun")?;
             if phase == "flowing" {
                 sink.receive()?;
@@ -313,8 +313,8 @@ fn handler() -> libc::sighandler_t {
 fn quick(test: &str) -> Harness<'static, u64> {
     Harness::new("quick")
         .under_test(test)
-        .producer(|source| Ok(source.send(1)?))
-        .consumer(receive_all)
+        .producers(1, |source| Ok(source.send(1)?))
+        .consumers(1, receive_all)
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn handlers_are_restored_after_success_failure_and_interruption() {
     match scene.as_str() {
         "success" => drop(quick(test_name!()).run().unwrap()),
         "failure" => {
-            let run = quick(test_name!()).consumer(|_| Err("no".into())).run();
+            let run = quick(test_name!()).consumers(1, |_| Err("no".into())).run();
             assert!(
                 matches!(run, Err(HarnessError::WorkersFailed { .. })),
                 "{run:?}"

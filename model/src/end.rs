@@ -1,4 +1,4 @@
-//! The judgement on a queue that was found empty, numbered as in the queue's own `end.rs`.
+//! The judgement on a queue that was found empty, numbered as in its own protocol table.
 
 use crate::rules::Rule;
 use crate::state::*;
@@ -12,7 +12,7 @@ enum Verdict {
 }
 
 impl World {
-    pub fn judge(&self, state: &mut State, me: usize) -> Outcome {
+    pub(crate) fn judge(&self, state: &mut State, me: usize) -> Outcome {
         match self.judge_step(state, me) {
             Verdict::Step(pc) => state.processes[me].pc = pc,
             Verdict::NotYet => state.processes[me].rest(),

@@ -1,17 +1,23 @@
 //! Searches: every schedule of a small world, or random schedules of a larger one.
 
+use crate::fingerprint::{Fingerprints, fingerprint};
 use crate::invariants::check;
+use crate::progress::Progress;
+use crate::schedule::Schedule;
 use crate::state::State;
 use crate::trace::Trace;
 use crate::world::{Action, Violation, World};
-use std::hash::{Hash, Hasher};
 
 /// How a search ended.
+#[derive(Debug)]
 pub struct Found {
+    /// Different states that were reached; 0 of random schedules, which do not count them.
     pub states: u64,
+    /// Actions that were taken.
     pub transitions: u64,
     /// States from which all that must be possible was tried.
     pub checked: u64,
+    /// The first thing that went wrong, if any did.
     pub violation: Option<Trace>,
 }
 
@@ -21,22 +27,23 @@ pub struct Found {
 /// States are known by fingerprints of 64 bits: at ten million states the chance that any two share
 /// one, and a state is missed, is below one in 300,000.
 pub fn everything(world: &World, sample: u64) -> Found {
+    let mut progress = Progress::of("states");
     let start = world.start();
-    let mut visited = Fingerprints::new();
+    let mut visited = Fingerprints::new(fingerprint(world, &start));
     let mut found = Found {
         states: 1,
         transitions: 0,
         checked: 0,
         violation: None,
     };
-    visited.insert(fingerprint(world, &start), 0);
     let mut layer = vec![start];
     let mut next_layer = Vec::new();
     while !layer.is_empty() {
-        for state in &layer {
-            let here = fingerprint(world, state);
+        let first = found.states - layer.len() as u64;
+        for (number, state) in (first as u32..).zip(&layer) {
+            progress.show(number.into());
             let mut failed: Option<(Option<Action>, Violation)> = None;
-            if here.is_multiple_of(sample) {
+            if visited.key(number).is_multiple_of(sample) {
                 found.checked += 1;
                 failed = check(world, state).err().map(|violation| (None, violation));
             }
@@ -48,12 +55,12 @@ pub fn everything(world: &World, sample: u64) -> Found {
                 found.transitions += 1;
                 if let Err(violation) = world.apply(&mut next, action) {
                     failed = Some((Some(action), violation));
-                } else if visited.insert(fingerprint(world, &next), here) {
+                } else if visited.insert(fingerprint(world, &next), number) {
                     next_layer.push(next);
                 }
             });
             if let Some((action, violation)) = failed {
-                let mut steps = retrace(world, &visited, here);
+                let mut steps = retrace(world, &visited.way_to(number));
                 steps.extend(action.map(|action| (action, *state)));
                 found.violation = Some(Trace {
                     violation,
@@ -70,17 +77,11 @@ pub fn everything(world: &World, sample: u64) -> Found {
     found
 }
 
-/// Walks again from the start to the state with this fingerprint.
-fn retrace(world: &World, visited: &Fingerprints, goal: u64) -> Vec<(Action, State)> {
-    let mut way = vec![goal];
-    while let Some(&last) = way.last()
-        && visited.parent(last) != 0
-    {
-        way.push(visited.parent(last));
-    }
+/// Walks again from the start along states with these fingerprints.
+fn retrace(world: &World, way: &[u64]) -> Vec<(Action, State)> {
     let mut state = world.start();
     let mut steps = Vec::new();
-    for &goal in way.iter().rev().skip(1) {
+    for &goal in way {
         let mut taken = None;
         world.actions(&state, |action| {
             let mut next = state;
@@ -101,6 +102,7 @@ fn retrace(world: &World, visited: &Fingerprints, goal: u64) -> Vec<(Action, Sta
 /// like this one break by somebody who stands still for long.
 pub fn at_random(world: &World, steps: u64, sample: u64, seed: u64) -> Found {
     let mut random = Random(seed | 1);
+    let mut progress = Progress::of("steps");
     let mut found = Found {
         states: 0,
         transitions: 0,
@@ -138,6 +140,7 @@ pub fn at_random(world: &World, steps: u64, sample: u64, seed: u64) -> Found {
             let drawn = random.below(total);
             let (action, _) = actions[actions.partition_point(|&(_, upto)| upto <= drawn)];
             found.transitions += 1;
+            progress.show(found.transitions);
             let before = state;
             let outcome = world.apply(&mut state, action);
             trace.push((action, if outcome.is_ok() { state } else { before }));
@@ -163,110 +166,29 @@ pub fn at_random(world: &World, steps: u64, sample: u64, seed: u64) -> Found {
     found
 }
 
-fn fingerprint(world: &World, state: &State) -> u64 {
-    let (slots, processes) = (usize::from(world.slots), world.roles.len());
-    let mut hasher = Mixer(0);
-    state.claims[..slots].hash(&mut hasher);
-    state.words[..slots].hash(&mut hasher);
-    hasher.write(&state.payloads[..slots]);
-    (
-        state.late,
-        state.end,
-        state.tail,
-        state.head,
-        state.head_seen,
-    )
-        .hash(&mut hasher);
-    state.processes[..processes].hash(&mut hasher);
-    state.ledger.hash(&mut hasher, processes);
-    hasher.finish().max(1)
-}
-
-/// Multiply and fold: fast, and good enough on words that differ in a few bits.
-struct Mixer(u64);
-
-impl Mixer {
-    fn mix(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
-    }
-}
-
-impl Hasher for Mixer {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.mix(u64::from_le_bytes(word));
+/// Goes a way that is known, and tries from each state on it what must be possible. What cannot
+/// happen there is left out: the way is that of another world, which has other rules.
+pub fn replay(world: &World, schedule: &Schedule) -> Option<Trace> {
+    let mut state = world.start();
+    let mut steps = Vec::new();
+    for &action in &schedule.0 {
+        let mut is_possible = false;
+        world.actions(&state, |possible| is_possible |= possible == action);
+        if !is_possible {
+            continue;
+        }
+        let before = state;
+        let applied = world.apply(&mut state, action);
+        steps.push((action, if applied.is_ok() { state } else { before }));
+        if let Err(violation) = applied.and_then(|()| check(world, &state)) {
+            return Some(Trace {
+                violation,
+                steps,
+                slots: world.slots,
+            });
         }
     }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.mix(u64::from(byte));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.mix(word);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.mix(word as u64);
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.mix(word as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// Fingerprints of the states met, each with that of the state it was first reached from: an open
-/// table of pairs.
-struct Fingerprints {
-    pairs: Vec<(u64, u64)>,
-    used: usize,
-}
-
-impl Fingerprints {
-    fn new() -> Self {
-        Self {
-            pairs: vec![(0, 0); 1 << 16],
-            used: 0,
-        }
-    }
-
-    fn insert(&mut self, key: u64, parent: u64) -> bool {
-        if self.used * 3 > self.pairs.len() * 2 {
-            let old = std::mem::take(&mut self.pairs);
-            self.pairs = vec![(0, 0); old.len() * 2];
-            self.used = 0;
-            for (key, parent) in old.into_iter().filter(|&(key, _)| key != 0) {
-                self.insert(key, parent);
-            }
-        }
-        let at = self.place(key);
-        let is_new = self.pairs[at].0 == 0;
-        if is_new {
-            self.pairs[at] = (key, parent);
-            self.used += 1;
-        }
-        is_new
-    }
-
-    fn place(&self, key: u64) -> usize {
-        let mask = self.pairs.len() - 1;
-        let mut at = key as usize & mask;
-        while self.pairs[at].0 != 0 && self.pairs[at].0 != key {
-            at = (at + 1) & mask;
-        }
-        at
-    }
-
-    fn parent(&self, key: u64) -> u64 {
-        self.pairs[self.place(key)].1
-    }
+    None
 }
 
 /// xorshift64*: schedules that can be repeated from their seed.

@@ -20,12 +20,10 @@ pub fn check(world: &World, state: &State) -> Outcome {
 
 /// Newcomers search for the border between two laps.
 fn claims_go_round_in_order(world: &World, state: &State) -> Outcome {
-    let mut laps = state.claims[..usize::from(world.slots)]
-        .iter()
-        .map(|it| it.lap);
-    let falls = laps.clone().is_sorted_by(|one, next| one >= next);
-    let (first, last) = (state.claims[0].lap, laps.next_back().unwrap_or(0));
-    if falls && first - last <= 1 {
+    let claims = &state.claims[..usize::from(world.slots)];
+    let falls = claims.is_sorted_by(|one, next| world.ahead(one.lap, next.lap) >= 0);
+    let (first, last) = (claims[0].lap, claims[claims.len() - 1].lap);
+    if falls && world.ahead(first, last) <= 1 {
         Ok(())
     } else {
         Err("claims are not in the order of positions".to_owned())
@@ -129,12 +127,10 @@ fn pop_all(world: &World, state: &mut State, consumer: usize) -> Outcome {
 }
 
 fn sweep_all(world: &World, state: &mut State, sweeper: usize) -> Outcome {
-    for dead in 0..world.roles.len() {
-        if state.processes[dead].life == Life::Dead {
-            operate(world, state, sweeper, Choice::Sweep { dead: dead as u8 })?;
-        }
+    match world.dead(state) {
+        0 => Ok(()),
+        dead => operate(world, state, sweeper, Choice::Sweep { dead }),
     }
-    Ok(())
 }
 
 /// One operation that stands still for ever costs at most one slot.
@@ -143,18 +139,29 @@ fn one_may_stand_still(world: &World, settled: &State) -> Outcome {
         return Ok(());
     }
     for stopped in alive(world, settled) {
-        if settled.processes[stopped].pc == Pc::Idle {
+        let Process { pc, forgot, .. } = settled.processes[stopped];
+        let costs = forgot + u8::from(pc != Pc::Idle);
+        if costs == 0 {
             continue;
         }
         let mut state = *settled;
         for other in alive(world, settled) {
             if other != stopped {
-                finish(world, &mut state, other)?;
+                come_to_rest(world, &mut state, other)?;
             }
         }
-        fill_and_empty(world, &mut state, world.slots - 1)?;
+        fill_and_empty(world, &mut state, world.slots.saturating_sub(costs))?;
     }
     Ok(())
+}
+
+/// Ends the operation under way, and gives back what was forgotten.
+fn come_to_rest(world: &World, state: &mut State, process: usize) -> Outcome {
+    finish(world, state, process)?;
+    match state.processes[process].forgot {
+        0 => Ok(()),
+        _ => operate(world, state, process, Choice::Leave),
+    }
 }
 
 /// Where nobody is in the middle of anything, full means that no slot is free, but for those whose
@@ -165,7 +172,7 @@ fn full_is_full(world: &World, settled: &State) -> Outcome {
     }
     let mut state = *settled;
     for process in alive(world, settled) {
-        finish(world, &mut state, process)?;
+        come_to_rest(world, &mut state, process)?;
     }
     let producer = World::FRESH_PRODUCER;
     world.come(&mut state, producer);

@@ -4,7 +4,7 @@ use crate::state::*;
 use crate::world::{Outcome, Role, World};
 
 impl World {
-    pub fn join(&self, state: &mut State, me: usize) -> Outcome {
+    pub(crate) fn join(&self, state: &mut State, me: usize) -> Outcome {
         let locals = state.processes[me].locals;
         let next = match state.processes[me].pc {
             Pc::JoinHead => {
@@ -24,7 +24,8 @@ impl World {
             }
             Pc::JoinMiddle => {
                 let middle = locals.slot + (locals.far - locals.slot) / 2;
-                let behind = state.claims[usize::from(middle)].lap < locals.claim.lap;
+                let behind =
+                    self.ahead(state.claims[usize::from(middle)].lap, locals.claim.lap) < 0;
                 let locals = &mut state.processes[me].locals;
                 if behind {
                     locals.far = middle;
@@ -56,13 +57,14 @@ impl World {
         let role = self.role(me);
         let process = &mut state.processes[me];
         let locals = process.locals;
-        let tail = self.position(locals.claim.lap, usize::from(locals.slot)) + 1;
+        let tail = self.next(self.position(locals.claim.lap, usize::from(locals.slot)));
         if role != Role::Consumer {
             process.cursor = tail;
             return Pc::Idle;
         }
-        let oldest = tail - self.slots;
-        if (oldest..=tail).contains(&locals.position) {
+        let oldest = self.plus_laps(tail, -1);
+        let hint = locals.position;
+        if !self.is_after(oldest, hint) && !self.is_after(hint, tail) {
             process.cursor = locals.position;
             process.seen = locals.late;
         } else {

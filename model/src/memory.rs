@@ -108,11 +108,12 @@ impl State {
     /// Ends a process. Its stores have drained.
     pub fn kill(&mut self, process: usize) {
         assert!(self.processes[process].buffer.is_empty());
-        let dead = &mut self.processes[process];
-        if dead.holds_a_message() {
-            let held = self.payloads[usize::from(dead.locals.slot)];
-            self.ledger.held_before |= bit(held);
+        for (word, &payload) in self.words.iter().zip(&self.payloads) {
+            if word.kind == Kind::Reading && word.owner == owner(process) {
+                self.ledger.held_before |= bit(payload);
+            }
         }
+        let dead = &mut self.processes[process];
         // Nothing of it is left but its name in the table and in words.
         *dead = Process {
             life: Life::Dead,

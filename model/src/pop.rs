@@ -1,4 +1,4 @@
-//! A pop, access by access, numbered as in the queue's own `pop.rs`. The fast path and patience
+//! A pop, access by access, numbered as in the queue's own protocol table. The fast path and patience
 //! are not modelled apart, as in a push.
 
 use crate::memory::owner;
@@ -7,7 +7,7 @@ use crate::state::*;
 use crate::world::{Choice, Outcome, Role, World};
 
 impl World {
-    pub fn pop(&self, state: &mut State, me: usize, choice: Choice) -> Outcome {
+    pub(crate) fn pop(&self, state: &mut State, me: usize, choice: Choice) -> Outcome {
         let next = match state.processes[me].pc {
             Pc::C1Hint => {
                 if state.processes[me].owed == 0 && self.all_senders_died(state) {
@@ -15,7 +15,7 @@ impl World {
                 }
                 let (position, seen) = state.load_head(me);
                 let process = &mut state.processes[me];
-                if position > process.cursor {
+                if self.is_after(position, process.cursor) {
                     process.cursor = position;
                     if self.keeps(Rule::SeenTravelsWithThePosition) {
                         process.seen = seen;
@@ -31,6 +31,13 @@ impl World {
             }
             Pc::C9Scan => self.scan(state, me),
             Pc::C8Hint | Pc::Reading | Pc::C10Late => self.hold(state, me, choice)?,
+            Pc::A1End
+            | Pc::A2Claim
+            | Pc::A3Settle
+            | Pc::A4Accept
+            | Pc::A5Claim
+            | Pc::A5Reject
+            | Pc::A6Free => self.accept(state, me)?,
             _ => self.take(state, me)?,
         };
         let process = &mut state.processes[me];
@@ -51,16 +58,17 @@ impl World {
         match state.processes[me].pc {
             Pc::C2Word => {
                 let word = state.load_word(me, slot);
-                if word.is_full() && word.lap <= lap {
+                let laps = self.ahead(word.lap, lap);
+                if word.is_full() && laps <= 0 {
                     self.settle(state, me, slot, word);
                     return Pc::C3Late;
                 }
-                if word.lap > lap {
+                if laps > 0 {
                     // Free for a lap: the one before was claimed.
-                    let claimed = word.lap - u8::from(word.is_free()) - lap;
+                    let claimed = laps - i8::from(word.is_free());
                     return self.walk_on(state, me, claimed);
                 }
-                if word.lap == lap && word.kind == Kind::Reading {
+                if laps == 0 && word.kind == Kind::Reading {
                     return self.walk_on(state, me, 0);
                 }
                 state.processes[me].locals.word = word;
@@ -69,9 +77,13 @@ impl World {
             Pc::C5Claim => {
                 let claim = state.claims[slot];
                 state.processes[me].locals.claim = claim;
-                if claim.lap < lap {
+                let claimed = self.ahead(claim.lap, lap);
+                if claimed < 0 {
                     Pc::C5Previous
-                } else if claim.lap > lap || claim.void {
+                } else if claimed > 0 || claim.void {
+                    if !self.keeps(Rule::SecondLookBeforeWalkingOn) {
+                        return self.walk_on(state, me, claimed);
+                    }
                     Pc::C5Word
                 } else if locals.word.is_free() && claim.owner != NOBODY {
                     if !claim.passed {
@@ -87,10 +99,10 @@ impl World {
             }
             Pc::C5Word => {
                 let word = state.load_word(me, slot);
-                if word.is_full() && word.lap <= lap {
+                if word.is_full() && self.ahead(word.lap, lap) <= 0 {
                     Pc::C2Word
                 } else {
-                    self.walk_on(state, me, locals.claim.lap - lap)
+                    self.walk_on(state, me, self.ahead(locals.claim.lap, lap))
                 }
             }
             Pc::C6Mark => {
@@ -122,13 +134,16 @@ impl World {
         }
     }
 
-    fn walk_on(&self, state: &mut State, me: usize, claimed_laps_ahead: u8) -> Pc {
+    fn walk_on(&self, state: &mut State, me: usize, claimed_laps_ahead: i8) -> Pc {
         let process = &mut state.processes[me];
-        let next = process.cursor + 1;
-        let oldest = (next + claimed_laps_ahead * self.slots).saturating_sub(self.slots);
-        process.cursor = next.max(oldest);
-        if oldest > next && self.keeps(Rule::JumpForgets) {
-            process.seen = FORGOTTEN;
+        let next = self.next(process.cursor);
+        let oldest = self.plus_laps(next, claimed_laps_ahead - 1);
+        process.cursor = next;
+        if self.is_after(oldest, next) {
+            process.cursor = oldest;
+            if self.keeps(Rule::JumpForgets) {
+                process.seen = FORGOTTEN;
+            }
         }
         Pc::C2Word
     }
@@ -143,19 +158,21 @@ impl World {
             Pc::C3Late => {
                 if self.is_late(state, me) {
                     self.begin_scan(state, me)
-                } else if locals.word.lap < lap {
+                } else if self.ahead(locals.word.lap, lap) < 0 {
                     Pc::C3Claim
                 } else {
                     Pc::C4Take
                 }
             }
-            Pc::C3Claim => match state.claims[slot].lap {
-                claimed if claimed >= lap => Pc::C4Take,
-                claimed if claimed + 1 == lap => Pc::C3Previous,
+            Pc::C3Claim => match self.ahead(state.claims[slot].lap, lap) {
+                0.. => Pc::C4Take,
+                -1 => Pc::C3Previous,
                 _ => return lost(),
             },
             Pc::C3Previous | Pc::C5Previous => {
-                if state.claims[self.slot(cursor - 1)].lap < self.lap(cursor - 1) {
+                let before = self.previous(cursor);
+                let claimed = state.claims[self.slot(before)].lap;
+                if self.ahead(claimed, self.lap(before)) < 0 {
                     return lost();
                 }
                 if state.processes[me].pc == Pc::C3Previous {
@@ -190,77 +207,6 @@ impl World {
                     self.accepted(state, me)?
                 }
             }
-            Pc::A1End => match state.end {
-                End::Open => self.accepted(state, me)?,
-                End::Closed(settled) => {
-                    state.processes[me].locals.settled = settled;
-                    Pc::A2Claim
-                }
-                End::Ended if self.keeps(Rule::RejectionIsMarked) => Pc::A5Claim,
-                End::Ended => Pc::A6Free,
-            },
-            Pc::A2Claim => {
-                let claim = state.claims[usize::from(locals.slot)];
-                state.processes[me].locals.claim = claim;
-                let nameless =
-                    claim.owner == NOBODY && !self.keeps(Rule::NamelessRevokedAreSettled);
-                if !claim.revoked || nameless {
-                    self.accepted(state, me)?
-                } else {
-                    Pc::A3Settle
-                }
-            }
-            Pc::A3Settle => {
-                if state.settle(me, locals.settled) {
-                    Pc::A4Accept
-                } else {
-                    Pc::A1End
-                }
-            }
-            Pc::A4Accept => {
-                let accepted = Claim {
-                    owner: NOBODY,
-                    revoked: false,
-                    ..locals.claim
-                };
-                if state.cas_claim(me, usize::from(locals.slot), locals.claim, accepted) {
-                    self.accepted(state, me)?
-                } else {
-                    Pc::A1End
-                }
-            }
-            Pc::A5Claim => {
-                let claim = state.claims[usize::from(locals.slot)];
-                state.processes[me].locals.claim = claim;
-                if claim.revoked && !claim.rejected {
-                    Pc::A5Reject
-                } else {
-                    Pc::A6Free
-                }
-            }
-            Pc::A5Reject => {
-                let rejected = Claim {
-                    owner: NOBODY,
-                    rejected: true,
-                    ..locals.claim
-                };
-                if state.cas_claim(me, usize::from(locals.slot), locals.claim, rejected) {
-                    Pc::A6Free
-                } else {
-                    Pc::A5Claim
-                }
-            }
-            Pc::A6Free => {
-                let slot = locals.slot;
-                let message = state.payloads[usize::from(slot)];
-                if state.ledger.returned & bit(message) != 0 {
-                    return Err(format!("C{me} gives up message {message}"));
-                }
-                state.ledger.committed &= !bit(message);
-                let word = Word::free(locals.word.lap + 1);
-                state.store(me, Store::Word { slot, word });
-                self.missed(state, me)
-            }
             other => unreachable!("{other:?} is no step of a pop"),
         })
     }
@@ -284,9 +230,9 @@ impl World {
         for process in state.processes.iter().filter(|it| it.pc == Pc::C10Late) {
             left &= !bit(state.payloads[usize::from(process.locals.slot)]);
         }
-        // Given back by a sweep that is not over: its receiver is dead, and was holding it.
-        let dead_is_swept = state.processes.iter().any(|it| it.life == Life::Dead);
-        if dead_is_swept {
+        // Given back by a sweep that is not over: its receiver is dead, or forgot it.
+        let mut swept = state.processes.iter();
+        if swept.any(|it| it.life == Life::Dead || it.is_sweeping()) {
             left &= !state.ledger.held_before;
         }
         if left != 0 {
@@ -295,197 +241,6 @@ impl World {
                 "C{me} finds all senders dead, before message {message}"
             ));
         }
-        Ok(())
-    }
-
-    /// Somebody else was faster.
-    fn missed(&self, state: &mut State, me: usize) -> Pc {
-        let Locals { is_next, late, .. } = state.processes[me].locals;
-        if is_next {
-            Pc::C2Word
-        } else {
-            self.rescan(state, me, late)
-        }
-    }
-
-    /// The message is the receiver's.
-    fn accepted(&self, state: &mut State, me: usize) -> Result<Pc, String> {
-        let Locals {
-            slot,
-            word,
-            is_next,
-            ..
-        } = state.processes[me].locals;
-        let process = &mut state.processes[me];
-        let own_lap = word.lap == self.lap(process.cursor);
-        if is_next && (own_lap || !self.keeps(Rule::CursorWaitsForItsOwnLap)) {
-            process.cursor += 1;
-        }
-        process.locals = Locals {
-            slot,
-            word,
-            ..Locals::NONE
-        };
-        self.given(state, me, usize::from(slot), word)?;
-        Ok(if self.guards { Pc::C8Hint } else { Pc::Reading })
-    }
-
-    fn is_late(&self, state: &mut State, me: usize) -> bool {
-        let late = if self.keeps(Rule::LateAfterEachWord) {
-            state.late
-        } else {
-            let now = state.late;
-            *state.processes[me].slice_late.get_or_insert(now)
-        };
-        late != state.processes[me].seen && self.keeps(Rule::ScanForLate)
-    }
-
-    fn settle(&self, state: &mut State, me: usize, slot: usize, word: Word) {
-        state.processes[me].locals = Locals {
-            slot: slot as u8,
-            word,
-            ..Locals::NONE
-        };
-    }
-
-    fn begin_scan(&self, state: &mut State, me: usize) -> Pc {
-        let late = state.processes[me].slice_late.unwrap_or(state.late);
-        self.rescan(state, me, late)
-    }
-
-    fn rescan(&self, state: &mut State, me: usize, late: u8) -> Pc {
-        state.processes[me].locals = Locals {
-            late,
-            far: 1,
-            ..Locals::NONE
-        };
-        Pc::C9Scan
-    }
-
-    /// One word of the positions before the cursor, newest first.
-    fn scan(&self, state: &mut State, me: usize) -> Pc {
-        let locals = state.processes[me].locals;
-        let there = state.processes[me].cursor - locals.far;
-        let slot = self.slot(there);
-        let word = state.load_word(me, slot);
-        let is_late = word.lap <= self.lap(there) || !self.keeps(Rule::ScanStopsAtTheCursor);
-        if word.is_full() && is_late {
-            let position = self.position(word.lap, slot);
-            let is_older = locals.found.is_none_or(|(slot, other)| {
-                let other = self.position(other.lap, usize::from(slot));
-                (position < other) == self.keeps(Rule::ScanTakesTheOldest)
-            });
-            if is_older {
-                state.processes[me].locals.found = Some((slot as u8, word));
-            }
-        }
-        if locals.far < self.slots {
-            state.processes[me].locals.far += 1;
-            return Pc::C9Scan;
-        }
-        let Some((slot, word)) = state.processes[me].locals.found else {
-            state.processes[me].seen = locals.late;
-            return Pc::C2Word;
-        };
-        self.settle(state, me, usize::from(slot), word);
-        state.processes[me].locals.late = locals.late;
-        Pc::C9Take
-    }
-
-    /// A message in one's hands.
-    fn hold(&self, state: &mut State, me: usize, choice: Choice) -> Result<Pc, String> {
-        let Locals { slot, word, .. } = state.processes[me].locals;
-        let at = usize::from(slot);
-        Ok(match state.processes[me].pc {
-            Pc::C8Hint => {
-                self.publish(state, me);
-                Pc::Reading
-            }
-            Pc::Reading if choice == Choice::GiveUp => {
-                state.ledger.held_before |= bit(state.payloads[at]);
-                state.ledger.released_back += 1;
-                let word = word.given_back(self.keeps(Rule::RedeliveriesAreCounted));
-                state.store(me, Store::Word { slot, word });
-                Pc::C10Late
-            }
-            Pc::Reading => {
-                self.finish(state, me, at)?;
-                let word = Word::free(word.lap + 1);
-                state.store(me, Store::Word { slot, word });
-                if choice == Choice::More {
-                    return Ok(Pc::C1Hint);
-                }
-                state.processes[me].slice_late = None;
-                if !self.guards {
-                    // In the same step: to stop or die before a plain store is as to stop or die
-                    // before it drains.
-                    self.publish(state, me);
-                }
-                Pc::Idle
-            }
-            Pc::C10Late => {
-                state.add_late(me);
-                state.processes[me].slice_late = None;
-                Pc::Idle
-            }
-            other => unreachable!("{other:?} is no step with a message in one's hands"),
-        })
-    }
-
-    fn publish(&self, state: &mut State, me: usize) {
-        let process = &state.processes[me];
-        if process.seen != FORGOTTEN || !self.keeps(Rule::ForgottenIsNotPublished) {
-            let hint = Store::Head {
-                position: process.cursor,
-                // Where the rule is broken: the 24 bits of it.
-                seen: if process.seen == FORGOTTEN {
-                    state.late
-                } else {
-                    process.seen
-                },
-            };
-            state.store(me, hint);
-        }
-    }
-
-    /// A message is in a receiver's hands: is it the right one?
-    fn given(&self, state: &mut State, me: usize, slot: usize, word: Word) -> Outcome {
-        let message = state.payloads[slot];
-        if state.ledger.ended {
-            return Err(format!("C{me} is given message {message} after the end"));
-        }
-        if message == NOTHING || state.ledger.committed & bit(message) == 0 {
-            return Err(format!(
-                "C{me} is given what nobody committed, from slot {slot}"
-            ));
-        }
-        state.ledger.given |= bit(message);
-        let before = state.ledger.held_before & bit(message) != 0;
-        if before != (word.redelivered > 0) {
-            return Err(format!(
-                "message {message} was held before: {before}; marked: {}",
-                word.redelivered
-            ));
-        }
-        let last = &mut state.ledger.last[me][producer_of(message)];
-        if !before {
-            if *last > sequence_of(message) {
-                return Err(format!(
-                    "C{me} is given message {message} after number {} of its producer",
-                    *last - 1
-                ));
-            }
-            *last = sequence_of(message) + 1;
-        }
-        Ok(())
-    }
-
-    fn finish(&self, state: &mut State, me: usize, slot: usize) -> Outcome {
-        let message = state.payloads[slot];
-        if state.ledger.finished & bit(message) != 0 {
-            return Err(format!("C{me} finishes message {message} a second time"));
-        }
-        state.ledger.finished |= bit(message);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! The rules of the protocol that the checks can be shown to need: a world without any one of them
 //! must be caught.
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One rule, by where it is in the queue's table of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// V1: before the first void over a pending claim.
     BarrierBeforeVoid,
@@ -19,18 +20,25 @@ pub enum Rule {
     SenderSettlesWhatWasTaken,
     /// P18.
     SenderLooksWhoHasIt,
+    /// P20.
+    SenderLooksWhoWasRejected,
     /// P11.
     AnnounceLateCommits,
     /// P12.
     PassedOutlivesTheName,
     /// P12 at all.
     NameGoesAfterBeingPassed,
+    /// P13, of a claim that was given up.
+    GivenUpIsVoid,
     /// P14.
     SecondLookBeforeFull,
+    /// P3, P15: a slot whose message was given back is as one that was passed.
+    GivenBackIsOvertaken,
     /// V3.
     VoidKeepsTheWriter,
-    /// C1.
+    /// C1: with a position that is adopted.
     SeenTravelsWithThePosition,
+    /// C1: and with no other.
     SeenIsPrivate,
     /// C3, after each word.
     LateAfterEachWord,
@@ -44,8 +52,12 @@ pub enum Rule {
     ReceiverLooksAtTheEnd,
     /// A2, A3: also of a claim that names nobody any more.
     NamelessRevokedAreSettled,
+    /// A3.
+    ReceiverSettlesWhatItAccepts,
     /// A5.
     RejectionIsMarked,
+    /// C5.
+    SecondLookBeforeWalkingOn,
     /// C6.
     BarrierBeforePassing,
     /// C6, where the mark is there already.
@@ -54,8 +66,9 @@ pub enum Rule {
     SecondLookBeforePassing,
     /// C8.
     ForgottenIsNotPublished,
-    /// C9.
+    /// C9: what lies before the cursor is not late.
     ScanStopsAtTheCursor,
+    /// C9: of several.
     ScanTakesTheOldest,
     /// E2.
     EndWaitsForReaders,
@@ -78,6 +91,7 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
     pub const ALL: &[Self] = &[
         Self::BarrierBeforeVoid,
         Self::WordAfterClaim,
@@ -87,10 +101,13 @@ impl Rule {
         Self::RevokedClaimsStay,
         Self::SenderSettlesWhatWasTaken,
         Self::SenderLooksWhoHasIt,
+        Self::SenderLooksWhoWasRejected,
         Self::AnnounceLateCommits,
         Self::PassedOutlivesTheName,
         Self::NameGoesAfterBeingPassed,
+        Self::GivenUpIsVoid,
         Self::SecondLookBeforeFull,
+        Self::GivenBackIsOvertaken,
         Self::VoidKeepsTheWriter,
         Self::SeenTravelsWithThePosition,
         Self::SeenIsPrivate,
@@ -100,7 +117,9 @@ impl Rule {
         Self::JumpForgets,
         Self::ReceiverLooksAtTheEnd,
         Self::NamelessRevokedAreSettled,
+        Self::ReceiverSettlesWhatItAccepts,
         Self::RejectionIsMarked,
+        Self::SecondLookBeforeWalkingOn,
         Self::BarrierBeforePassing,
         Self::TrustsNobodysPassed,
         Self::SecondLookBeforePassing,

@@ -13,7 +13,7 @@ pub const PER_PRODUCER: u8 = 8;
 pub const NOTHING: u8 = u8::MAX;
 /// Nobody, where a word names an owner.
 pub const NOBODY: u8 = 0;
-/// A `seen` that equals no `late`.
+/// A `seen` that equals no `late`; nor does it any count of what was settled.
 pub const FORGOTTEN: u8 = u8::MAX;
 
 /// The claim word of a slot.
@@ -146,6 +146,15 @@ impl Buffer {
         Some(oldest)
     }
 
+    /// Calls `each` with what hints on their way say of `late`.
+    pub fn each_seen(&mut self, each: impl Fn(&mut u8)) {
+        for store in &mut self.stores[..usize::from(self.len)] {
+            if let Store::Head { seen, .. } = store {
+                each(seen);
+            }
+        }
+    }
+
     pub fn newest_first(&self) -> impl Iterator<Item = Store> + '_ {
         self.stores[..usize::from(self.len)].iter().rev().copied()
     }
@@ -175,6 +184,7 @@ pub enum Pc {
     P17Settle,
     P18Word,
     P19Claim,
+    P20Word,
     P11Late,
     P12Unname,
     P13Claim,
@@ -231,6 +241,7 @@ pub enum Pc {
     S5Word,
     S6Late,
     S7Bury,
+    S7Leave,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -261,6 +272,8 @@ pub struct Process {
     pub owed: u64,
     /// What a slice remembers of `late`, in a world where it looks only once.
     pub slice_late: Option<u8>,
+    /// How many claims or messages it has and does not know of any more.
+    pub forgot: u8,
     /// Of the operation under way.
     pub locals: Locals,
     pub buffer: Buffer,
@@ -290,8 +303,9 @@ pub struct Locals {
     pub flag: bool,
     /// The claim that is given up has held no message.
     pub voids: bool,
+    /// Those whom a sweep is for: one bit for each, and four of whom it means at that place.
     pub dead: u8,
-    pub dead_generation: u8,
+    pub dead_generations: u32,
 }
 
 impl Locals {
@@ -301,8 +315,8 @@ impl Locals {
         position: 0,
         slot: 0,
         far: 0,
-        late: 0,
-        settled: 0,
+        late: FORGOTTEN,
+        settled: FORGOTTEN,
         had_room: false,
         is_next: false,
         found: None,
@@ -310,7 +324,7 @@ impl Locals {
         flag: false,
         voids: false,
         dead: 0,
-        dead_generation: 0,
+        dead_generations: 0,
     };
 }
 
@@ -320,29 +334,30 @@ impl Process {
         generation: 0,
         pc: Pc::Idle,
         cursor: 0,
-        seen: 0,
+        seen: FORGOTTEN,
         sent: 0,
         is_done: false,
         owed: 0,
         slice_late: None,
+        forgot: 0,
         locals: Locals::NONE,
         buffer: Buffer::EMPTY,
     };
-
-    /// Whether a slot's word names it as its reader.
-    pub fn holds_a_message(&self) -> bool {
-        use Pc::*;
-        matches!(
-            self.pc,
-            A1End | A2Claim | A3Settle | A4Accept | A5Claim | A5Reject | A6Free | C8Hint | Reading
-        )
-    }
 
     pub fn is_sweeping(&self) -> bool {
         use Pc::*;
         matches!(
             self.pc,
-            S1Claim | S1Named | S2Word | S3Claim | S4Word | S4Named | S5Word | S6Late | S7Bury
+            S1Claim
+                | S1Named
+                | S2Word
+                | S3Claim
+                | S4Word
+                | S4Named
+                | S5Word
+                | S6Late
+                | S7Bury
+                | S7Leave
         )
     }
 
@@ -372,6 +387,8 @@ pub struct Ledger {
     pub kills: u8,
     pub newcomers: u8,
     pub released_back: u8,
+    pub left: u8,
+    pub forgotten: u8,
     /// Somebody has been told that the stream has ended.
     pub ended: bool,
 }
@@ -389,13 +406,15 @@ impl Ledger {
             kills,
             newcomers,
             released_back,
+            left,
+            forgotten,
             ended,
         } = *self;
         (committed, returned, held_before, finished, given).hash(hasher);
         for each in &last[..processes] {
             hasher.write(&each[..processes]);
         }
-        (kills, newcomers, released_back, ended).hash(hasher);
+        (kills, newcomers, released_back, left, forgotten, ended).hash(hasher);
     }
 }
 

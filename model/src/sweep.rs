@@ -1,25 +1,25 @@
-//! A sweep for one dead process, numbered as in the queue's own `sweep.rs`. Claims name senders and
-//! slot words receivers, from tables of their own: only those of the dead's role are looked at.
+//! A sweep for some of the dead in one pass, numbered as in the queue's own protocol table; and that of
+//! somebody who leaves for what it forgot. Claims name senders and slot words receivers, from tables of
+//! their own: only words of the deads' roles are looked at.
 
 use crate::memory::owner;
 use crate::rules::Rule;
 use crate::state::*;
 use crate::world::{Outcome, Role, World};
 
+const GENERATION_BITS: usize = 4;
+
 impl World {
-    pub fn sweep(&self, state: &mut State, me: usize) -> Outcome {
+    pub(crate) fn sweep(&self, state: &mut State, me: usize) -> Outcome {
         let locals = state.processes[me].locals;
-        let dead = usize::from(locals.dead);
         let slot = usize::from(locals.slot);
-        let has_its_place = state.processes[dead].life == Life::Dead
-            && state.processes[dead].generation == locals.dead_generation
-            || !self.keeps(Rule::SweepChecksTheTicket);
         let next = match state.processes[me].pc {
             Pc::S1Claim => {
                 let claim = state.claims[slot];
                 self.named(state, me, claim)
             }
-            Pc::S1Named if has_its_place => Pc::S2Word,
+            Pc::S1Named if self.is_still_there(state, me, locals.claim.owner) => Pc::S2Word,
+            Pc::S1Named => self.look_for_readers(state, me),
             Pc::S2Word => {
                 state.processes[me].locals.word = state.load_word(me, slot);
                 Pc::S3Claim
@@ -41,7 +41,7 @@ impl World {
                     }
                 };
                 if state.cas_claim(me, slot, claim, swept) {
-                    self.next_swept(state, me)
+                    self.look_for_readers(state, me)
                 } else {
                     let now = state.claims[slot];
                     self.named(state, me, now)
@@ -50,33 +50,51 @@ impl World {
             Pc::S4Word => {
                 let word = state.load_word(me, slot);
                 state.processes[me].locals.word = word;
-                if word.kind == Kind::Reading && word.owner == owner(dead) {
+                if word.kind == Kind::Reading && is_among(locals.dead, word.owner) {
                     Pc::S4Named
                 } else {
                     self.next_swept(state, me)
                 }
             }
-            Pc::S4Named if has_its_place => Pc::S5Word,
-            Pc::S1Named | Pc::S4Named => self.next_swept(state, me),
+            Pc::S4Named if self.is_still_there(state, me, locals.word.owner) => Pc::S5Word,
+            Pc::S4Named => self.next_swept(state, me),
             Pc::S5Word => {
                 let full = locals
                     .word
                     .given_back(self.keeps(Rule::RedeliveriesAreCounted));
-                state.cas_word(me, slot, locals.word, full);
+                if state.cas_word(me, slot, locals.word, full) {
+                    state.ledger.held_before |= bit(state.payloads[slot]);
+                }
                 self.next_swept(state, me)
             }
             Pc::S6Late => {
                 state.add_late(me);
-                Pc::S7Bury
+                self.swept(state, me)
             }
             Pc::S7Bury => {
                 state.drain(me);
+                let dead = locals.dead.trailing_zeros() as usize;
                 let corpse = &mut state.processes[dead];
-                if corpse.life == Life::Dead && corpse.generation == locals.dead_generation {
+                let means = generation(locals.dead_generations, dead);
+                if corpse.life == Life::Dead && corpse.generation == means {
                     corpse.life = Life::Absent;
                     corpse.generation += 1;
                 }
-                Pc::Idle
+                state.processes[me].locals.dead &= !(1 << dead);
+                match state.processes[me].locals.dead {
+                    0 => Pc::Idle,
+                    _ => Pc::S7Bury,
+                }
+            }
+            Pc::S7Leave => {
+                state.drain(me);
+                let gone = &mut state.processes[me];
+                *gone = Process {
+                    generation: gone.generation + 1,
+                    sent: gone.sent,
+                    ..Process::ABSENT
+                };
+                return Ok(());
             }
             other => unreachable!("{other:?} is no step of a sweep"),
         };
@@ -88,29 +106,69 @@ impl World {
         Ok(())
     }
 
-    pub fn begin_sweep(&self, state: &mut State, me: usize, dead: usize) {
-        let dead_generation = state.processes[dead].generation;
-        let process = &mut state.processes[me];
-        process.locals = Locals {
-            dead: dead as u8,
-            dead_generation,
+    pub(crate) fn begin_sweep(&self, state: &mut State, me: usize, dead: u8) {
+        let dead_generations = (0..self.roles.len())
+            .filter(|it| dead >> it & 1 != 0)
+            .map(|it| u32::from(state.processes[it].generation) << (GENERATION_BITS * it))
+            .sum();
+        state.processes[me].locals = Locals {
+            dead,
+            dead_generations,
             ..Locals::NONE
         };
-        process.pc = self.sweep_slot(dead);
+        state.processes[me].pc = self.begin_slot(state, me);
     }
 
-    fn sweep_slot(&self, dead: usize) -> Pc {
-        match self.role(dead) {
-            Role::Producer { .. } => Pc::S1Claim,
-            Role::Consumer => Pc::S4Word,
+    pub(crate) fn begin_to_leave(&self, state: &mut State, me: usize) {
+        state.ledger.left += 1;
+        if state.processes[me].forgot > 0 {
+            self.begin_sweep(state, me, 1 << me);
+        } else {
+            state.processes[me].pc = Pc::S7Leave;
+        }
+    }
+
+    /// Whether the dead whom a word named, when it was read, still has its place. Who sweeps for
+    /// itself does not ask.
+    fn is_still_there(&self, state: &State, me: usize, named: u8) -> bool {
+        let dead = usize::from(named) - 1;
+        let process = &state.processes[dead];
+        let means = generation(state.processes[me].locals.dead_generations, dead);
+        dead == me
+            || process.life == Life::Dead && process.generation == means
+            || !self.keeps(Rule::SweepChecksTheTicket)
+    }
+
+    fn begin_slot(&self, state: &mut State, me: usize) -> Pc {
+        let dead = state.processes[me].locals.dead;
+        let of_senders = (0..self.roles.len())
+            .any(|it| is_among(dead, owner(it)) && self.role(it) != Role::Consumer);
+        if of_senders {
+            Pc::S1Claim
+        } else {
+            self.look_for_readers(state, me)
         }
     }
 
     fn named(&self, state: &mut State, me: usize, claim: Claim) -> Pc {
         let locals = &mut state.processes[me].locals;
         locals.claim = claim;
-        if claim.owner == owner(usize::from(locals.dead)) {
+        if is_among(locals.dead, claim.owner) {
             Pc::S1Named
+        } else {
+            self.look_for_readers(state, me)
+        }
+    }
+
+    fn look_for_readers(&self, state: &mut State, me: usize) -> Pc {
+        let locals = &mut state.processes[me].locals;
+        locals.claim = Claim::NONE;
+        locals.word = Word::NONE;
+        let dead = locals.dead;
+        let of_receivers = (0..self.roles.len())
+            .any(|it| is_among(dead, owner(it)) && self.role(it) == Role::Consumer);
+        if of_receivers {
+            Pc::S4Word
         } else {
             self.next_swept(state, me)
         }
@@ -120,17 +178,41 @@ impl World {
         let locals = &mut state.processes[me].locals;
         *locals = Locals {
             dead: locals.dead,
-            dead_generation: locals.dead_generation,
+            dead_generations: locals.dead_generations,
             slot: locals.slot + 1,
             ..Locals::NONE
         };
-        let dead = usize::from(locals.dead);
         if locals.slot < self.slots {
-            self.sweep_slot(dead)
+            self.begin_slot(state, me)
         } else if self.keeps(Rule::SweepAnnounces) {
             Pc::S6Late
         } else {
-            Pc::S7Bury
+            self.swept(state, me)
         }
     }
+
+    fn swept(&self, state: &State, me: usize) -> Pc {
+        match state.processes[me].locals.dead {
+            own if own == 1 << me => Pc::S7Leave,
+            _ => Pc::S7Bury,
+        }
+    }
+}
+
+fn is_among(dead: u8, named: u8) -> bool {
+    named != NOBODY && dead >> (named - 1) & 1 != 0
+}
+
+fn generation(of_all: u32, place: usize) -> u8 {
+    (of_all >> (GENERATION_BITS * place) & ((1 << GENERATION_BITS) - 1)) as u8
+}
+
+/// Whom a sweep is for, if two had each other's place.
+pub fn exchange_places(locals: &mut Locals, one: usize, other: usize) {
+    let bits = (locals.dead >> one ^ locals.dead >> other) & 1;
+    locals.dead ^= bits << one | bits << other;
+    let (a, b) = (GENERATION_BITS * one, GENERATION_BITS * other);
+    let all = locals.dead_generations;
+    let differ = (all >> a ^ all >> b) & ((1 << GENERATION_BITS) - 1);
+    locals.dead_generations ^= differ << a | differ << b;
 }

@@ -1,14 +1,25 @@
 //! The way to something that must not happen, in words.
 
+use crate::schedule::Schedule;
 use crate::state::*;
 use crate::world::{Action, Choice, Violation, World};
 use std::fmt::{Display, Formatter, Result};
 
+/// What went wrong, and the way there, state by state when it is displayed.
+#[derive(Debug)]
 pub struct Trace {
+    /// What must never happen.
     pub violation: Violation,
     /// What happened, and where it led.
-    pub steps: Vec<(Action, State)>,
-    pub slots: u8,
+    pub(crate) steps: Vec<(Action, State)>,
+    pub(crate) slots: u8,
+}
+
+impl Trace {
+    /// The way there, to be gone again.
+    pub fn schedule(&self) -> Schedule {
+        Schedule(self.steps.iter().map(|&(action, _)| action).collect())
+    }
 }
 
 impl Display for Trace {
@@ -20,7 +31,8 @@ impl Display for Trace {
             writeln!(f, "{}", Memory(state, self.slots))?;
             before = Some(state);
         }
-        writeln!(f, "{}", self.violation)
+        writeln!(f, "{}", self.violation)?;
+        writeln!(f, "schedule: {}", self.schedule())
     }
 }
 
@@ -29,7 +41,9 @@ fn write_action(f: &mut Formatter<'_>, action: &Action, before: &State) -> Resul
         Action::Step { process, choice } => {
             let it = &before.processes[usize::from(process)];
             let what = match (choice, it.pc) {
-                (Choice::Sweep { dead }, _) => format!("sweeps P{dead}"),
+                (Choice::Sweep { dead }, _) => format!("sweeps {dead:b}"),
+                (Choice::Forget, pc) => format!("{pc:?} (forgets)"),
+                (Choice::Leave, _) => "leaves".to_owned(),
                 (Choice::GiveUp, pc) => format!("{pc:?} (gives up)"),
                 (Choice::More, pc) => format!("{pc:?} (goes on)"),
                 (Choice::Afresh, _) => "begins afresh".to_owned(),

@@ -4,22 +4,35 @@
 use crate::rules::Rule;
 use crate::state::*;
 
+/// What one process of a world does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    Producer { messages: u8 },
+    /// It pushes.
+    Producer {
+        /// How many messages there are of it, and of who takes its place.
+        messages: u8,
+    },
+    /// It pops, without end.
     Consumer,
 }
 
 /// How large a world is, what can happen in it, and which rule of the protocol it lacks, if any.
 #[derive(Clone, Debug)]
 pub struct World {
+    /// How many slots the queue has.
     pub slots: u8,
+    /// Who takes part: producers, then consumers.
     pub roles: Vec<Role>,
+    /// How many may be killed.
     pub kills: u8,
     /// How many newcomers may take the places of the dead.
     pub newcomers: u8,
     /// Whether producers may give up what they have claimed.
     pub drops: bool,
+    /// How many may leave in order: their places go to newcomers as those of the dead do.
+    pub leaves: u8,
+    /// How often somebody may forget what it has in its hands, and go on.
+    pub forgets: u8,
     /// How often consumers may give a message back.
     pub releases_back: u8,
     /// Whether receivers work in place: they say how far they are before they read, not after.
@@ -32,7 +45,12 @@ pub struct World {
     pub closes: bool,
     /// Whether both sides of a store-load race pay for a fence, in place of `membarrier`.
     pub symmetric: bool,
+    /// The rule that it lacks.
     pub without: Option<Rule>,
+    /// The first lap: 255 is the last one that there is, for any number of slots.
+    pub first_lap: u8,
+    /// What has happened already: who made how many steps. Their stores have drained.
+    pub opening: Vec<(u8, u8)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +81,12 @@ pub enum Choice {
     More,
     /// To look at all slots again, as a receiver does now and then.
     Afresh,
+    /// To forget what one has in one's hands.
+    Forget,
+    /// To leave, and before that to give back what was forgotten.
+    Leave,
     Sweep {
+        /// One bit for each.
         dead: u8,
     },
 }
@@ -73,6 +96,8 @@ pub type Violation = String;
 pub type Outcome = Result<(), Violation>;
 
 impl World {
+    /// A world of producers with so many messages each, and of consumers, in which nothing happens
+    /// to anybody.
     pub fn new(slots: u8, producers: &[u8], consumers: usize) -> Self {
         let mut roles: Vec<Role> = producers
             .iter()
@@ -85,6 +110,8 @@ impl World {
             roles,
             kills: 0,
             newcomers: 0,
+            leaves: 0,
+            forgets: 0,
             drops: false,
             releases_back: 0,
             guards: false,
@@ -93,9 +120,13 @@ impl World {
             closes: false,
             symmetric: false,
             without: None,
+            first_lap: 1,
+            opening: Vec::new(),
         }
     }
 
+    /// With so many kills, and newcomers who take their places.
+    #[must_use]
     pub fn kills(self, kills: u8, newcomers: u8) -> Self {
         Self {
             kills,
@@ -104,6 +135,17 @@ impl World {
         }
     }
 
+    /// In which something has happened already: who made how many steps.
+    #[must_use]
+    pub fn after(self, opening: &[(u8, u8)]) -> Self {
+        Self {
+            opening: opening.to_vec(),
+            ..self
+        }
+    }
+
+    /// That lacks a rule.
+    #[must_use]
     pub fn without(self, rule: Rule) -> Self {
         Self {
             without: Some(rule),
@@ -111,50 +153,59 @@ impl World {
         }
     }
 
-    pub fn keeps(&self, rule: Rule) -> bool {
+    pub(crate) fn keeps(&self, rule: Rule) -> bool {
         self.without != Some(rule)
     }
 
-    pub fn start(&self) -> State {
+    pub(crate) fn start(&self) -> State {
         let slots = usize::from(self.slots);
-        let mut words = [Word::default(); SLOTS];
-        words[..slots].fill(Word::free(1));
+        let mut words = [Word::NONE; SLOTS];
+        let first_lap = self.lap_plus(self.first_lap, 0);
+        words[..slots].fill(Word::free(first_lap));
+        let mut claims = [Claim::NONE; SLOTS];
+        claims[..slots].fill(Claim {
+            lap: self.lap_plus(first_lap, -1),
+            ..Claim::NONE
+        });
+        let first = self.position(first_lap, 0);
         let mut processes = [Process::ABSENT; PROCESSES];
-        for process in &mut processes[..self.roles.len()] {
+        for (process, role) in processes.iter_mut().zip(&self.roles) {
             *process = Process {
                 life: Life::Alive,
-                cursor: self.slots,
+                cursor: first,
+                // Senders have no use for it.
+                seen: match role {
+                    Role::Producer { .. } => FORGOTTEN,
+                    Role::Consumer => 0,
+                },
                 ..Process::ABSENT
             };
         }
-        State {
-            claims: [Claim::default(); SLOTS],
+        let mut state = State {
+            claims,
             words,
             payloads: [NOTHING; SLOTS],
             late: 0,
             end: End::Open,
-            tail: self.slots,
-            head: self.slots,
+            tail: first,
+            head: first,
             head_seen: 0,
             processes,
             ledger: Ledger::default(),
+        };
+        for &(process, steps) in &self.opening {
+            let process = usize::from(process);
+            for _ in 0..steps {
+                self.step(&mut state, process, Choice::Only)
+                    .expect("an opening is harmless");
+            }
+            state.drain(process);
         }
-    }
-
-    pub fn slot(&self, position: u8) -> usize {
-        usize::from(position % self.slots)
-    }
-
-    pub fn lap(&self, position: u8) -> u8 {
-        position / self.slots
-    }
-
-    pub fn position(&self, lap: u8, slot: usize) -> u8 {
-        lap * self.slots + slot as u8
+        state
     }
 
     /// Calls `each` with everything that can happen next.
-    pub fn actions(&self, state: &State, mut each: impl FnMut(Action)) {
+    pub(crate) fn actions(&self, state: &State, mut each: impl FnMut(Action)) {
         for (index, process) in state.processes[..self.roles.len()].iter().enumerate() {
             let index_u8 = index as u8;
             match process.life {
@@ -203,18 +254,28 @@ impl World {
                         each(Choice::Afresh);
                     }
                 }
-                for dead in 0..self.roles.len() {
-                    if state.processes[dead].life == Life::Dead {
-                        each(Choice::Sweep { dead: dead as u8 });
-                    }
+                if state.ledger.left < self.leaves {
+                    each(Choice::Leave);
+                }
+                let dead = self.dead(state);
+                for dead in (1..=dead).filter(|some| some & dead == *some) {
+                    each(Choice::Sweep { dead });
                 }
             }
-            Pc::Write | Pc::P6Commit if self.drops => {
+            Pc::Write | Pc::P6Commit => {
                 each(Choice::Only);
-                each(Choice::GiveUp);
+                if self.drops {
+                    each(Choice::GiveUp);
+                }
+                if state.ledger.forgotten < self.forgets {
+                    each(Choice::Forget);
+                }
             }
             Pc::Reading => {
                 each(Choice::Only);
+                if state.ledger.forgotten < self.forgets {
+                    each(Choice::Forget);
+                }
                 if state.ledger.released_back < self.releases_back {
                     each(Choice::GiveUp);
                 }
@@ -226,8 +287,15 @@ impl World {
         }
     }
 
+    /// Those of whom nobody has finished the sweep, one bit for each.
+    pub(crate) fn dead(&self, state: &State) -> u8 {
+        (0..self.roles.len())
+            .filter(|&it| state.processes[it].life == Life::Dead)
+            .fold(0, |dead, it| dead | 1 << it)
+    }
+
     /// Whether all messages that there will be have been dealt with.
-    pub fn is_over(&self, state: &State) -> bool {
+    pub(crate) fn is_over(&self, state: &State) -> bool {
         let ledger = &state.ledger;
         ledger.committed == ledger.finished
             && self
@@ -242,7 +310,7 @@ impl World {
                 })
     }
 
-    pub fn apply(&self, state: &mut State, action: Action) -> Outcome {
+    pub(crate) fn apply(&self, state: &mut State, action: Action) -> Outcome {
         match action {
             Action::Step { process, choice } => self.step(state, usize::from(process), choice),
             Action::Drain { process } => {
@@ -268,11 +336,19 @@ impl World {
 
     fn step(&self, state: &mut State, me: usize, choice: Choice) -> Outcome {
         use Pc::*;
+        if choice == Choice::Forget {
+            state.ledger.forgotten += 1;
+            state.processes[me].forgot += 1;
+            state.processes[me].slice_late = None;
+            state.processes[me].rest();
+            return Ok(());
+        }
         match state.processes[me].pc {
             Idle => {
                 // Beginning is not an access: the first one follows at once.
                 match (choice, self.role(me)) {
-                    (Choice::Sweep { dead }, _) => self.begin_sweep(state, me, usize::from(dead)),
+                    (Choice::Sweep { dead }, _) => self.begin_sweep(state, me, dead),
+                    (Choice::Leave, _) => self.begin_to_leave(state, me),
                     (_, Role::Producer { .. }) => state.processes[me].pc = P1Hint,
                     (_, Role::Consumer) => {
                         state.processes[me].pc = C1Hint;
@@ -285,15 +361,14 @@ impl World {
             }
             JoinHead | JoinFirst | JoinMiddle => self.join(state, me),
             P1Hint | P2Claim | P3Word | P4Take | P5End | Write | P6Commit | P7Look | P9Claim
-            | P10Withdraw | P16End | P17Settle | P18Word | P19Claim | P11Late | P12Unname
-            | P13Claim | P13GiveBack | P14Confirm | P14End | P15Claim | P15Word | V1Barrier
-            | V2Word | V3Void => self.push(state, me, choice),
+            | P10Withdraw | P16End | P17Settle | P18Word | P19Claim | P20Word | P11Late
+            | P12Unname | P13Claim | P13GiveBack | P14Confirm | P14End | P15Claim | P15Word
+            | V1Barrier | V2Word | V3Void => self.push(state, me, choice),
             E1End | E2Claim | E2Word | E3Revoke | E4Barrier | E5Claim | E5Word | E6End => {
                 self.judge(state, me)
             }
-            S1Claim | S1Named | S2Word | S3Claim | S4Word | S4Named | S5Word | S6Late | S7Bury => {
-                self.sweep(state, me)
-            }
+            S1Claim | S1Named | S2Word | S3Claim | S4Word | S4Named | S5Word | S6Late | S7Bury
+            | S7Leave => self.sweep(state, me),
             C1Hint | C2Word | C3Late | C3Claim | C3Previous | C4Take | A1End | A2Claim
             | A3Settle | A4Accept | A5Claim | A5Reject | A6Free | C5Claim | C5Word | C5Previous
             | C5Late | C6Mark | C6Barrier | C6Word | C8Hint | C9Scan | C9Take | Reading
@@ -302,7 +377,7 @@ impl World {
     }
 
     /// Somebody attaches at a place that nobody has.
-    pub fn come(&self, state: &mut State, place: usize) {
+    pub(crate) fn come(&self, state: &mut State, place: usize) {
         let before = &state.processes[place];
         state.processes[place] = Process {
             life: Life::Alive,
@@ -317,10 +392,10 @@ impl World {
     }
 
     /// Those whom the checks add: a producer, then a consumer.
-    pub const FRESH_PRODUCER: usize = PROCESSES - 2;
-    pub const FRESH_CONSUMER: usize = PROCESSES - 1;
+    pub(crate) const FRESH_PRODUCER: usize = PROCESSES - 2;
+    pub(crate) const FRESH_CONSUMER: usize = PROCESSES - 1;
 
-    pub fn role(&self, index: usize) -> Role {
+    pub(crate) fn role(&self, index: usize) -> Role {
         match index {
             Self::FRESH_PRODUCER => Role::Producer {
                 messages: PER_PRODUCER,

@@ -24,7 +24,7 @@ struct Options {
     /// Write everything to this JSON file as well
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Only these contenders or measures, by name
+    /// Only these contenders, by name, or measures, by the beginning of theirs
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// How many rounds [default: 11, or 3 with --quick]
@@ -142,7 +142,8 @@ fn chosen(options: &Options) -> Result<Vec<Case>, String> {
     } else {
         contenders::all()
     };
-    let named = |case: &Case, name: &str| case.contender == name || case.measure.key() == name;
+    let named =
+        |case: &Case, name: &str| case.contender == name || case.measure.key().starts_with(name);
     for name in &options.only {
         if !cases.iter().any(|case| named(case, name)) {
             let mut names: Vec<String> = cases

@@ -1,27 +1,26 @@
-//! `ArrayQueue` of crossbeam-queue between two threads. It serves many producers and consumers,
-//! which costs it an atomic exchange per item that the queues for one of each do without.
+//! `ArrayQueue` of crossbeam-queue between threads. It serves many producers and consumers, which
+//! costs it an atomic exchange per item that the queues for one of each do without.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
-use crate::channel::{CAPACITY, Channel, ReceiveItem, SendItem};
+use crate::channel::{CAPACITY, Channel, Many, NonBlocking, TryReceive, TrySend};
 use crate::failure::Failure;
-use crate::spin;
 
-/// An `ArrayQueue` tried again with `PAUSES` pauses while it is full or empty.
-pub struct CrossbeamArrayQueue<const PAUSES: u32>(Arc<ArrayQueue<u64>>);
+/// An `ArrayQueue`.
+pub struct CrossbeamArrayQueue(Arc<ArrayQueue<u64>>);
 
 /// One end: crossbeam's queue is the same from both.
-pub struct End<const PAUSES: u32>(Arc<ArrayQueue<u64>>);
+pub struct End(Arc<ArrayQueue<u64>>);
 
-impl<const PAUSES: u32> Channel for CrossbeamArrayQueue<PAUSES> {
-    type Sender = End<PAUSES>;
-    type Receiver = End<PAUSES>;
+impl Channel for CrossbeamArrayQueue {
+    type Sender = End;
+    type Receiver = End;
 
     fn how() -> String {
-        format!("push and pop, tried again after {PAUSES} spin_loop while full or empty")
+        "push and pop".into()
     }
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
@@ -37,17 +36,19 @@ impl<const PAUSES: u32> Channel for CrossbeamArrayQueue<PAUSES> {
     }
 }
 
-impl<const PAUSES: u32> SendItem for End<PAUSES> {
-    #[inline]
-    fn send(&mut self, item: u64) -> Result<(), Failure> {
-        spin::until::<PAUSES, _>(|| self.0.push(item).ok());
-        Ok(())
+impl NonBlocking for CrossbeamArrayQueue {}
+impl Many for CrossbeamArrayQueue {}
+
+impl TrySend for End {
+    #[inline(always)]
+    fn try_send(&mut self, item: u64) -> Option<Result<(), Failure>> {
+        self.0.push(item).ok().map(Ok)
     }
 }
 
-impl<const PAUSES: u32> ReceiveItem for End<PAUSES> {
-    #[inline]
-    fn receive(&mut self) -> Result<u64, Failure> {
-        Ok(spin::until::<PAUSES, _>(|| self.0.pop()))
+impl TryReceive for End {
+    #[inline(always)]
+    fn try_receive(&mut self) -> Option<Result<u64, Failure>> {
+        self.0.pop().map(Ok)
     }
 }

@@ -1,24 +1,39 @@
 //! Everyone who is measured, one file each, and the list of who takes part in what.
 
 mod cache_line;
-mod crossbeam;
+pub mod crossbeam;
 mod futex;
 mod naive;
+pub mod ours_mpmc;
 mod ours_spsc;
 mod pipe;
 mod rtrb;
+#[cfg(feature = "peers")]
+mod shaq;
+mod stopped;
 
 use cache_line::CacheLine;
 use crossbeam::CrossbeamArrayQueue;
 use futex::Futex;
 use naive::{AppendFile, JsonFile, Naive};
+use ours_mpmc::OursMpmc;
 use ours_spsc::{Adaptive, Busy, OursSpsc, Park};
 use pipe::Pipe;
 use rtrb::{ByChunk, BySlice, Rtrb};
+#[cfg(feature = "peers")]
+use shaq::ShaqMpmc;
+use stopped::{AtWork, HoldsMessage, HoldsSlot};
 
 use crate::case::Case;
-use crate::measure::Measure;
+use crate::measure::Placement::{self, Bound, Free};
+use crate::measure::{Measure, Shape};
+use crate::polled::Polled;
+use crate::spin::{Pauses, Snooze};
+use crate::target::Target::{AtLeast, AtMost};
+use crate::traffic::{InSlices, Singly};
 use crate::workloads::{OneWay, RoundTrip, Slices};
+
+type Crossbeam<const PAUSES: u32> = Polled<CrossbeamArrayQueue, Pauses<PAUSES>>;
 
 const SLICES_8: Measure = Measure::Slices { length: 8 };
 const SLICES_64: Measure = Measure::Slices { length: 64 };
@@ -34,7 +49,7 @@ pub fn all() -> Vec<Case> {
         Case::in_processes::<OneWay<OursSpsc<Busy>>>(ONE_WAY, "ours"),
         Case::in_processes::<OneWay<OursSpsc<Adaptive>>>(ONE_WAY, "ours_adaptive"),
         Case::in_threads::<OneWay<Rtrb<1>>>(ONE_WAY, "rtrb"),
-        Case::in_threads::<OneWay<CrossbeamArrayQueue<256>>>(ONE_WAY, "crossbeam"),
+        Case::in_threads::<OneWay<Crossbeam<256>>>(ONE_WAY, "crossbeam"),
         Case::in_processes::<OneWay<Pipe>>(ONE_WAY, "pipe"),
         Case::in_processes::<Slices<OursSpsc<Busy>, 8>>(SLICES_8, "ours"),
         Case::in_threads::<Slices<Rtrb<1>, 8>>(SLICES_8, "rtrb"),
@@ -53,6 +68,82 @@ pub fn all() -> Vec<Case> {
         Case::in_processes::<OneWay<Naive<JsonFile>>>(NAIVE, "json_file"),
         Case::in_processes::<OneWay<Naive<AppendFile>>>(NAIVE, "append_file"),
     ]
+    .into_iter()
+    .chain(many_of_shape::<1, 1>(Bound))
+    .chain(many_of_shape::<2, 2>(Bound))
+    .chain(many_of_shape::<4, 4>(Bound))
+    .chain(many_of_shape::<2, 2>(Free))
+    .chain(many_of_shape::<4, 4>(Free))
+    .chain(many_slices_of_shape::<1, 1>())
+    .chain(many_slices_of_shape::<2, 2>())
+    .chain(many_there_and_back())
+    .chain(many_with_one_stopped())
+    .collect()
+}
+
+/// Queues for many: one item at a time, all waiting in the same way.
+fn many_of_shape<const SENDERS: usize, const RECEIVERS: usize>(placement: Placement) -> Vec<Case> {
+    type Each<C> = Singly<Polled<C, Snooze>>;
+    let many = Measure::Many {
+        shape: shape::<SENDERS, RECEIVERS>(),
+        placement,
+    };
+    vec![
+        Case::in_process_crew::<Each<OursMpmc>, SENDERS, RECEIVERS>(many, "ours"),
+        Case::in_process_crew::<Singly<OursMpmc>, SENDERS, RECEIVERS>(many, "ours_blocking"),
+        Case::in_thread_crew::<Each<CrossbeamArrayQueue>, SENDERS, RECEIVERS>(many, "crossbeam")
+            .target(AtLeast(1.0)),
+        #[cfg(feature = "peers")]
+        Case::in_process_crew::<Each<ShaqMpmc>, SENDERS, RECEIVERS>(many, "shaq")
+            .target(AtLeast(1.5)),
+    ]
+}
+
+/// Ours in slices against ours one at a time.
+fn many_slices_of_shape<const SENDERS: usize, const RECEIVERS: usize>() -> Vec<Case> {
+    type Ours = Polled<OursMpmc, Snooze>;
+    let slices = Measure::ManySlices {
+        length: 64,
+        shape: shape::<SENDERS, RECEIVERS>(),
+    };
+    vec![
+        Case::in_process_crew::<InSlices<Ours, 64>, SENDERS, RECEIVERS>(slices, "ours"),
+        Case::in_process_crew::<Singly<Ours>, SENDERS, RECEIVERS>(slices, "ours_one_by_one")
+            .target(AtLeast(5.0)),
+    ]
+}
+
+fn many_there_and_back() -> Vec<Case> {
+    type Trips<C> = RoundTrip<Polled<C, Pauses<1>>>;
+    let trips = Measure::ManyRoundTrip;
+    vec![
+        Case::in_processes::<Trips<OursMpmc>>(trips, "ours"),
+        Case::in_processes::<RoundTrip<CacheLine<1>>>(trips, "cache_line").target(AtMost(1.3)),
+        Case::in_threads::<Trips<CrossbeamArrayQueue>>(trips, "crossbeam"),
+        #[cfg(feature = "peers")]
+        Case::in_processes::<Trips<ShaqMpmc>>(trips, "shaq"),
+    ]
+}
+
+/// Ours with somebody stopped in the middle of something against ours undisturbed: 0.8 of it at
+/// least.
+fn many_with_one_stopped() -> Vec<Case> {
+    type Ours = Singly<Polled<OursMpmc, Snooze>>;
+    let stopped = Measure::ManyStopped;
+    let target = AtMost(1.25);
+    vec![
+        Case::in_process_crew::<Ours, 2, 2>(stopped, "ours_undisturbed"),
+        Case::beside::<Ours, HoldsSlot, 2, 2>(stopped, "ours_slot_held").target(target),
+        Case::beside::<Ours, HoldsMessage, 2, 2>(stopped, "ours_message_held").target(target),
+        Case::beside::<Ours, AtWork, 2, 2>(stopped, "ours_sender_stopped").target(target),
+    ]
+}
+
+const fn shape<const SENDERS: usize, const RECEIVERS: usize>() -> Shape {
+    Shape {
+        senders: SENDERS,
+        receivers: RECEIVERS,
+    }
 }
 
 /// The other ways to use a contender that were tried; [`all`] has the best of each. Run them with
@@ -64,11 +155,11 @@ pub fn alternatives() -> Vec<Case> {
         Case::in_threads::<OneWay<Rtrb<1>>>(ONE_WAY, "rtrb_pause_1"),
         Case::in_threads::<OneWay<Rtrb<16>>>(ONE_WAY, "rtrb_pause_16"),
         Case::in_threads::<OneWay<Rtrb<64>>>(ONE_WAY, "rtrb_pause_64"),
-        Case::in_threads::<OneWay<CrossbeamArrayQueue<0>>>(ONE_WAY, "crossbeam_pause_0"),
-        Case::in_threads::<OneWay<CrossbeamArrayQueue<1>>>(ONE_WAY, "crossbeam_pause_1"),
-        Case::in_threads::<OneWay<CrossbeamArrayQueue<16>>>(ONE_WAY, "crossbeam_pause_16"),
-        Case::in_threads::<OneWay<CrossbeamArrayQueue<64>>>(ONE_WAY, "crossbeam_pause_64"),
-        Case::in_threads::<OneWay<CrossbeamArrayQueue<256>>>(ONE_WAY, "crossbeam_pause_256"),
+        Case::in_threads::<OneWay<Crossbeam<0>>>(ONE_WAY, "crossbeam_pause_0"),
+        Case::in_threads::<OneWay<Crossbeam<1>>>(ONE_WAY, "crossbeam_pause_1"),
+        Case::in_threads::<OneWay<Crossbeam<16>>>(ONE_WAY, "crossbeam_pause_16"),
+        Case::in_threads::<OneWay<Crossbeam<64>>>(ONE_WAY, "crossbeam_pause_64"),
+        Case::in_threads::<OneWay<Crossbeam<256>>>(ONE_WAY, "crossbeam_pause_256"),
         Case::in_threads::<Slices<Rtrb<1, BySlice>, 8>>(SLICES_8, "rtrb_slice_pause_1"),
         Case::in_threads::<Slices<Rtrb<16, BySlice>, 8>>(SLICES_8, "rtrb_slice_pause_16"),
         Case::in_threads::<Slices<Rtrb<64, BySlice>, 8>>(SLICES_8, "rtrb_slice_pause_64"),

@@ -13,6 +13,7 @@ use crate::measure::{Measure, Metric};
 use crate::runner::Settings;
 use crate::schedule::Series;
 use crate::statistics::{self, Summary};
+use crate::target::{Outcome, Target};
 
 /// The whole run.
 #[derive(Serialize)]
@@ -53,6 +54,10 @@ pub struct ContenderResult {
     pub peers: Peers,
     /// How it was used.
     pub how: String,
+    /// What the subject's first figure divided by its own is meant to be, if that was said.
+    pub target: Option<Target>,
+    /// What became of that; null if there is no ratio.
+    pub outcome: Option<Outcome>,
     /// Why it has no figures from some round on, if so.
     pub failure: Option<String>,
     /// The distance of the CPUs in ns before and after each of its samples, by round.
@@ -125,31 +130,81 @@ impl MeasureResult {
 
 impl ContenderResult {
     fn new(measure: Measure, subject: &Series, series: &Series) -> Self {
-        let metrics = measure.metrics().iter().enumerate();
+        let metrics: Vec<MetricResult> = measure
+            .metrics()
+            .iter()
+            .enumerate()
+            .map(|(index, &metric)| MetricResult::new(index, metric, subject, series))
+            .collect();
+        let ratio = metrics.first().and_then(MetricResult::deciding_ratio);
+        let target = series.case.target;
         Self {
             contender: series.case.contender,
             peers: series.case.peers,
             how: (series.case.how)(),
             distances: series.distances(),
             failure: series.failure.as_ref().map(ToString::to_string),
-            metrics: metrics
-                .map(|(index, &metric)| {
-                    let by_round = series.figures(index);
-                    let of_subject = subject.figures(index);
-                    let comparable = series.figures_at_distance_of(subject, index);
-                    MetricResult {
-                        metric,
-                        summary: statistics::summary(&by_round),
-                        subject_over_this: statistics::ratio(&of_subject, &by_round),
-                        subject_over_this_at_equal_distance: statistics::ratio(
-                            &of_subject,
-                            &comparable,
-                        ),
-                        rounds_at_equal_distance: comparable.iter().flatten().count(),
-                        by_round,
-                    }
-                })
-                .collect(),
+            target,
+            outcome: ratio.and_then(|(ratio, _)| Some(target?.outcome(ratio.median))),
+            metrics,
         }
+    }
+}
+
+impl MetricResult {
+    fn new(index: usize, metric: Metric, subject: &Series, series: &Series) -> Self {
+        let by_round = series.figures(index);
+        let of_subject = subject.figures(index);
+        let comparable = series.figures_at_distance_of(subject, index);
+        Self {
+            metric,
+            summary: statistics::summary(&by_round),
+            subject_over_this: statistics::ratio(&of_subject, &by_round),
+            subject_over_this_at_equal_distance: statistics::ratio(&of_subject, &comparable),
+            rounds_at_equal_distance: comparable.iter().flatten().count(),
+            by_round,
+        }
+    }
+
+    /// The ratio that decides about a target, and over how many rounds it was taken: those at equal
+    /// distance if they are half of all at least, since few say little; else all.
+    pub fn deciding_ratio(&self) -> Option<(Summary, usize)> {
+        let rounds = self.rounds_at_equal_distance;
+        match self.subject_over_this_at_equal_distance {
+            Some(ratio) if 2 * rounds >= self.by_round.len() => Some((ratio, rounds)),
+            _ => {
+                let rounds = self.by_round.iter().flatten().count();
+                self.subject_over_this.map(|ratio| (ratio, rounds))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_rounds_at_equal_distance_do_not_decide() {
+        let ratio = |median| Summary {
+            median,
+            min: 0.0,
+            max: 9.0,
+        };
+        let decided_by = |rounds_at_equal_distance| {
+            let result = MetricResult {
+                metric: Measure::OneWay.metrics()[0],
+                summary: None,
+                subject_over_this: Some(ratio(1.0)),
+                subject_over_this_at_equal_distance: Some(ratio(2.0)),
+                rounds_at_equal_distance,
+                by_round: vec![Some(1.0); 5],
+            };
+            result
+                .deciding_ratio()
+                .map(|(ratio, of)| (ratio.median, of))
+        };
+        assert_eq!(decided_by(2), Some((1.0, 5)));
+        assert_eq!(decided_by(3), Some((2.0, 3)));
     }
 }

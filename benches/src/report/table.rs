@@ -28,7 +28,28 @@ impl fmt::Display for Table<'_> {
                 writeln!(f, "  {:<22} FAILED: {failure}", contender.contender)?;
             }
         }
-        distances(f, result)
+        distances(f, result)?;
+        for contender in &result.contenders {
+            target(f, result.subject, contender)?;
+        }
+        Ok(())
+    }
+}
+
+/// Says what the ratio to a contender is meant to be, if that was said, and is.
+fn target(f: &mut fmt::Formatter<'_>, subject: &str, contender: &ContenderResult) -> fmt::Result {
+    let (Some(target), Some(metric)) = (contender.target, contender.metrics.first()) else {
+        return Ok(());
+    };
+    let (name, figure) = (contender.contender, metric.metric.name);
+    write!(f, "  TARGET {subject} / {name}, {figure}: {target}; ")?;
+    match (metric.deciding_ratio(), contender.outcome) {
+        (Some((ratio, rounds)), Some(outcome)) => {
+            let (ratio, _) = columns(Some(ratio));
+            let of = metric.by_round.len();
+            writeln!(f, "is {ratio} ({rounds} of {of} rounds): {outcome}")
+        }
+        _ => writeln!(f, "no figure"),
     }
 }
 

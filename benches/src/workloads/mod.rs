@@ -66,6 +66,6 @@ pub trait Workload: Sized {
 }
 
 /// Millions of items in a second.
-fn millions_per_second(items: u64, elapsed: Duration) -> f64 {
+pub(crate) fn millions_per_second(items: u64, elapsed: Duration) -> f64 {
     items as f64 / elapsed.as_secs_f64() / 1e6
 }

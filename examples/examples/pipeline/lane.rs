@@ -1,7 +1,7 @@
 //! One way for messages to get from one process to another, measured.
 
 use examples::{BlockError, CorpusError, WordCounts, WordCountsError};
-use ipc_queue::harness::HarnessError;
+use ipc_queue::harness::{HarnessError, Survived};
 use std::fmt;
 use std::time::Duration;
 
@@ -36,6 +36,12 @@ pub struct Lane {
     pub doubled: u64,
     pub torn: u64,
     pub words: Option<WordCounts>,
+    /// Of several producers that sent their share of the text again: how often each did.
+    pub rounds: Vec<u64>,
+    /// What happened to the workers, and did no harm.
+    pub survived: Survived,
+    /// Messages that were delivered again after the death of who had them.
+    pub redelivered: u64,
     /// Whether the words are those of the sequential count.
     pub counted_right: bool,
 }

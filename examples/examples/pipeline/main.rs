@@ -1,4 +1,4 @@
-//! The main job: real text flows from a producer process to a consumer process that counts its
+//! The main job: real text flows from producer processes to consumer processes that count its
 //! words, through shared memory, and for comparison through a pipe and through files.
 //!
 //! `cargo run --release -p examples --example pipeline -- --help`
@@ -9,11 +9,12 @@ mod shared_memory;
 mod summary;
 
 use clap::Parser;
-use examples::{Corpus, WordCounter, WordCounts, blocks};
+use examples::{Corpus, WordCounter, WordCounts, pieces};
 use indicatif::{ProgressBar, ProgressStyle};
 use ipc_queue::harness::Params;
 use lane::{Error, Lane, Work};
 use rivals::Rival;
+use shared_memory::Crew;
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +35,26 @@ struct Options {
     /// Print one JSON object with all figures instead of the table.
     #[arg(long)]
     json: bool,
+    /// Producer processes of the shared-memory lanes. Default: half of the processors.
+    #[arg(long, default_value_t = Crew::default().producers, value_parser = number_of_workers)]
+    producers: usize,
+    /// Consumer processes of the shared-memory lanes. Default: half of the processors.
+    #[arg(long, default_value_t = Crew::default().consumers, value_parser = number_of_workers)]
+    consumers: usize,
+    /// Kill so many of them at random moments while words are counted; they are replaced, and the
+    /// text is sent again and again until all this has happened.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    kill: u32,
+    /// Stop so many of them for some milliseconds, likewise.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    stop: u32,
+}
+
+fn number_of_workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=256) => Ok(count),
+        _ => Err("a number from 1 to 256 is wanted".into()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -72,11 +93,19 @@ fn run(options: &Options) -> Result<Summary, Error> {
     let expected = count(text.as_slice());
     let sequential = started.elapsed();
 
-    let all = blocks(text.as_slice()).len() as u64;
+    let all = pieces(text.as_slice()).count() as u64;
+    let crew = Crew {
+        producers: options.producers,
+        consumers: options.consumers,
+        kills: options.kill,
+        stops: options.stop,
+    };
     let mut lanes = Vec::new();
     for work in [Work::CheckOnly, Work::CountWords] {
         let bar = Bar::new("shared memory", work, all);
-        lanes.push(shared_memory::run(work, &text, |done| bar.set(done))?);
+        lanes.push(shared_memory::run(work, &crew, &text, |done| {
+            bar.set(done)
+        })?);
         for rival in Rival::ALL {
             let part = rival.part_of(all);
             let bar = Bar::new(rival.name(), work, part);
@@ -87,6 +116,9 @@ fn run(options: &Options) -> Result<Summary, Error> {
         let part = lane.text(text.as_slice());
         lane.counted_right = match &lane.words {
             None => true,
+            Some(words) if !lane.rounds.is_empty() => {
+                *words == shared_memory::expected(text.as_slice(), &lane.rounds)
+            }
             Some(words) if part.len() == text.as_slice().len() => *words == expected,
             Some(words) => *words == count(part),
         };
@@ -96,6 +128,8 @@ fn run(options: &Options) -> Result<Summary, Error> {
         reading,
         sequential,
         expected,
+        producers: crew.producers,
+        consumers: crew.consumers,
         lanes,
     })
 }
@@ -119,7 +153,9 @@ fn read_text(options: &Options) -> Result<(Params, examples::Summary), Error> {
 
 fn count(text: &[u8]) -> WordCounts {
     let mut counter = WordCounter::new();
-    counter.feed(text);
+    for piece in pieces(text) {
+        counter.feed_whole(piece);
+    }
     counter.finish()
 }
 

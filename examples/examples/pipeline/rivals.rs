@@ -6,8 +6,9 @@ use baseline::append_file::{self, AppendReceiver, AppendSender};
 use baseline::json_file::{self, JsonReceiver, JsonSender};
 use baseline::pipe::{PipeReceiver, PipeSender};
 use baseline::{Ledger, Polling, Received, Receiver, Report, Sender, Stamped};
-use examples::{BLOCK_TEXT_LEN, WordCounter, WordCounts};
+use examples::{WordCounter, WordCounts, pieces};
 use ipc_process::{Params, Process, WorkResult, Worker, join_any};
+use ipc_queue::harness::Survived;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::File;
@@ -116,12 +117,18 @@ impl Rival {
             name: self.name(),
             work,
             messages: account.report.received,
-            bytes: (part * BLOCK_TEXT_LEN as u64).min(text.len() as u64),
+            bytes: pieces(text)
+                .take(part as usize)
+                .map(<[u8]>::len)
+                .sum::<usize>() as u64,
             elapsed,
             lost: account.report.lost,
             doubled: account.report.doubled,
             torn: account.report.torn,
             words: account.words,
+            rounds: Vec::new(),
+            survived: Survived::default(),
+            redelivered: 0,
             counted_right: true,
         })
     }
@@ -196,7 +203,7 @@ fn send(worker: &mut Worker) -> WorkResult {
     let mut starter = Starter::ready(worker)?;
     starter.wait()?;
     let mut message = Vec::new();
-    for (sequence, payload) in (0..order.part).zip(text.chunks(BLOCK_TEXT_LEN)) {
+    for (sequence, payload) in (0..order.part).zip(pieces(&text)) {
         let producer = 0;
         Stamped {
             producer,
@@ -225,7 +232,7 @@ fn receive(worker: &mut Worker) -> WorkResult {
     while let Received::Message = receiver.receive(&mut message)? {
         ledger.record(&message);
         if let Some(counter) = &mut counter {
-            counter.feed(Stamped::decode(&message)?.payload);
+            counter.feed_whole(Stamped::decode(&message)?.payload);
         }
         received += 1;
         if received * TICKS / order.part.max(1) > told {

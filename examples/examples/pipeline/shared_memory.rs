@@ -1,32 +1,69 @@
 //! Our own lane: the harness.
 
 use crate::lane::{Error, Lane, Work};
-use examples::{TextBlock, WordCounter, WordCounts, blocks};
-use ipc_queue::harness::{Harness, Params, Sink, Source, WorkResult};
+use examples::{TextBlock, WordCounter, WordCounts, pieces};
+use ipc_queue::harness::{Harness, Params, Report, Sink, Source, WorkResult};
 
-/// Messages in the ring: 1 MiB of text, which fits a second-level cache.
+/// Messages in the queue: 1 MiB of text, which fits a second-level cache.
 const CAPACITY: usize = 256;
 
-fn harness(work: Work) -> Harness<'static, TextBlock> {
-    let harness = Harness::new(match work {
-        Work::CheckOnly => "pipeline-check",
-        Work::CountWords => "pipeline-count",
-    });
-    harness
-        .capacity(CAPACITY)
-        .producer(send_text)
-        .consumer(move |sink| match work {
-            Work::CheckOnly => check(sink),
-            Work::CountWords => count_words(sink),
-        })
+/// How many there are, and what happens to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew {
+    pub producers: usize,
+    pub consumers: usize,
+    pub kills: u32,
+    pub stops: u32,
 }
 
+impl Default for Crew {
+    /// One process for each processor.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, |it| it.get());
+        let half = (processors / 2).clamp(1, 256);
+        Self {
+            producers: half,
+            consumers: half,
+            kills: 0,
+            stops: 0,
+        }
+    }
+}
+
+fn harness<'a>(work: Work, crew: &Crew) -> Harness<'a, TextBlock> {
+    match work {
+        Work::CheckOnly => Harness::new("pipeline-check").consumers(crew.consumers, check),
+        Work::CountWords => Harness::new("pipeline-count")
+            .consumers(crew.consumers, count_words)
+            .disturb(crew.kills, crew.stops),
+    }
+    .capacity(CAPACITY)
+    .producers(crew.producers, send_text)
+}
+
+/// A producer's share of the text: each piece goes to the next producer.
+fn share(text: &[u8], index: usize, of: usize) -> impl Iterator<Item = &[u8]> {
+    pieces(text).skip(index).step_by(of)
+}
+
+/// Sends a share, and again as long as the run is to last. Leaves how often.
 fn send_text(source: &mut Source<TextBlock>) -> WorkResult {
     let text = source.params();
-    for block in blocks(&text) {
-        source.send(block)?;
+    let share: Vec<&[u8]> = share(&text, source.index(), source.count()).collect();
+    let mut rounds = 0;
+    if !share.is_empty() {
+        let sent = source.skip_sent() as usize;
+        let mut first = sent % share.len();
+        rounds = (sent / share.len()) as u64;
+        while rounds == 0 || first > 0 || source.is_asked_for_more() {
+            for (index, piece) in share.iter().enumerate().skip(first) {
+                source.send(TextBlock::new(index as u32, piece))?;
+            }
+            first = 0;
+            rounds += 1;
+        }
     }
-    Ok(())
+    Ok(source.set_result(&rounds.to_ne_bytes())?)
 }
 
 /// The harness has checked each message; what is left is to look at it.
@@ -37,39 +74,84 @@ fn check(sink: &mut Sink<TextBlock>) -> WorkResult {
     Ok(())
 }
 
+/// The counts of a batch are its effect: who dies before the commit has counted nothing.
 fn count_words(sink: &mut Sink<TextBlock>) -> WorkResult {
-    let mut counter = WordCounter::new();
-    while let Some(block) = sink.receive()? {
-        counter.feed(block.as_text()?);
+    while let Some(batch) = sink.batch()? {
+        let mut counter = WordCounter::new();
+        for block in &batch {
+            counter.feed_whole(block.as_text()?);
+        }
+        batch.commit(&counter.finish().to_bytes())?;
     }
-    Ok(sink.set_result(&counter.finish().to_bytes())?)
+    Ok(())
+}
+
+/// The words of a text whose shares were sent so often.
+pub fn expected(text: &[u8], rounds: &[u64]) -> WordCounts {
+    let mut words = WordCounts::default();
+    for (index, &times) in rounds.iter().enumerate() {
+        let mut counter = WordCounter::new();
+        share(text, index, rounds.len()).for_each(|piece| counter.feed_whole(piece));
+        words.merge_times(&counter.finish(), times);
+    }
+    words
 }
 
 pub fn run_if_worker() {
     for work in [Work::CheckOnly, Work::CountWords] {
-        harness(work).run_if_worker();
+        harness(work, &Crew::default()).run_if_worker();
     }
 }
 
-pub fn run(work: Work, text: &Params, on_progress: impl Fn(u64)) -> Result<Lane, Error> {
-    let report = harness(work)
+pub fn run(
+    work: Work,
+    crew: &Crew,
+    text: &Params,
+    on_progress: impl Fn(u64),
+) -> Result<Lane, Error> {
+    let mut words = WordCounts::default();
+    let mut damaged = None;
+    let report = harness(work, crew)
         .params(text.clone())
         .on_progress(|progress| on_progress(progress.received))
+        .on_effect(|effect| match WordCounts::from_bytes(effect) {
+            Ok(more) => words.merge(&more),
+            Err(error) => damaged = Some(error),
+        })
         .run()?;
-    let words = match work {
-        Work::CheckOnly => None,
-        Work::CountWords => Some(WordCounts::from_bytes(&report.consumers[0].result)?),
-    };
+    if let Some(error) = damaged {
+        return Err(error.into());
+    }
+    let rounds = rounds(&report);
+    let mut bytes = 0;
+    for (index, &times) in rounds.iter().enumerate() {
+        let once: usize = share(text, index, rounds.len()).map(<[u8]>::len).sum();
+        bytes += once as u64 * times;
+    }
     Ok(Lane {
         name: "shared memory",
         work,
         messages: report.messages.received,
-        bytes: text.as_slice().len() as u64,
+        bytes,
         elapsed: report.elapsed,
         lost: report.messages.lost,
         doubled: report.messages.doubled,
         torn: report.messages.torn,
-        words,
+        words: match work {
+            Work::CheckOnly => None,
+            Work::CountWords => Some(words),
+        },
+        rounds: match crew.kills + crew.stops {
+            0 => Vec::new(),
+            _ => rounds,
+        },
+        survived: report.survived,
+        redelivered: report.messages.redelivered,
         counted_right: true,
     })
+}
+
+fn rounds(report: &Report) -> Vec<u64> {
+    let of = |result: &[u8]| result.try_into().map_or(0, u64::from_ne_bytes);
+    report.producers.iter().map(|it| of(&it.result)).collect()
 }

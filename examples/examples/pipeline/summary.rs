@@ -14,6 +14,9 @@ pub struct Summary {
     /// Time taken to count it in one process, without any transport.
     pub sequential: Duration,
     pub expected: WordCounts,
+    /// Processes of the shared-memory lanes.
+    pub producers: usize,
+    pub consumers: usize,
     /// Shared memory first, for each kind of work.
     pub lanes: Vec<Lane>,
 }
@@ -60,6 +63,11 @@ impl Summary {
             "lost": sum(|lane| lane.lost),
             "doubled": sum(|lane| lane.doubled),
             "torn": sum(|lane| lane.torn),
+            "producers": self.producers,
+            "consumers": self.consumers,
+            "survived_kills": job.survived.kills,
+            "survived_stops": job.survived.stops,
+            "redelivered": job.redelivered,
             "seconds": job.elapsed.as_secs_f64(),
             "seconds_sequential": self.sequential.as_secs_f64(),
             "ratio_pipe": self.ratio("pipe", Work::CheckOnly),
@@ -152,6 +160,19 @@ impl fmt::Display for Summary {
             )?;
         }
         writeln!(f)?;
+        let job = self.ours(Work::CountWords);
+        writeln!(
+            f,
+            "shared memory: {} producer and {} consumer processes; survived {} kills and {} stops, \
+             {} messages delivered again, lost {} doubled {}",
+            self.producers,
+            self.consumers,
+            job.survived.kills,
+            job.survived.stops,
+            grouped(job.redelivered),
+            job.lost,
+            job.doubled,
+        )?;
         let verdict = if self.is_correct() {
             "correct: every message arrived once and whole, and all counts equal the sequential one"
         } else {

@@ -1,28 +1,36 @@
 //! What can go wrong in a run.
 
 use super::report::Report;
-use crate::spsc::{OpenError, PopError, PushError};
+use crate::mpmc::{OpenError, PopError, PushError};
 use std::io;
 
 /// Why a message could not be sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The consumer has ended, and nobody takes its place.
-    #[error("the consumer has ended, so nobody would receive the message; its own report says why")]
+    /// All consumers have ended, and nobody takes their place.
+    #[error("all consumers have ended, so nobody would receive the message; their reports say why")]
     NoConsumer,
-    /// The ring.
+    /// The queue.
     #[error(transparent)]
-    Ring(#[from] PushError),
+    Queue(#[from] PushError),
 }
 
 /// Why a message could not be received.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// The ring.
+    /// The queue.
     #[error(transparent)]
-    Ring(#[from] PopError),
+    Queue(#[from] PopError),
+}
+
+/// An effect could not be committed. Its messages were given back.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no memory for an effect of {len} bytes; commit smaller ones: {source}")]
+pub struct CommitError {
+    pub(super) len: usize,
+    pub(super) source: io::Error,
 }
 
 /// Why a run was not a success. Nothing is left of it: no process, no memory, no name.
@@ -30,12 +38,30 @@ pub enum ReceiveError {
 #[non_exhaustive]
 pub enum HarnessError {
     /// A function is missing.
-    #[error("the harness {harness:?} has no {role}; give it one with Harness::{role}")]
+    #[error("the harness {harness:?} has no {role}; give it some with Harness::{role}s")]
     NoFunction {
         /// The harness.
         harness: String,
         /// `"producer"` or `"consumer"`.
         role: &'static str,
+    },
+    /// No workers, or too many.
+    #[error("the harness {harness:?} is to have {count} {role}s; it can have 1 to {most}")]
+    WorkerCount {
+        /// The harness.
+        harness: String,
+        /// `"producer"` or `"consumer"`.
+        role: &'static str,
+        /// How many were asked for.
+        count: usize,
+        /// The most it can have.
+        most: usize,
+    },
+    /// Somebody other than a harness started this process as a worker.
+    #[error("the worker {worker:?} was not told its number; start it by Harness::run")]
+    NoSeat {
+        /// The worker.
+        worker: String,
     },
     /// This process is a worker of another harness of the program.
     #[error(
@@ -74,9 +100,9 @@ pub enum HarnessError {
     /// The segment.
     #[error(transparent)]
     Segment(#[from] ipc_core::Error),
-    /// The ring.
+    /// The queue.
     #[error(transparent)]
-    Ring(#[from] OpenError),
+    Queue(#[from] OpenError),
     /// Any other refusal of the operating system.
     #[error("{action} failed in the run {harness:?}: {source}")]
     Os {

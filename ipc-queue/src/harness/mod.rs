@@ -5,13 +5,13 @@
 //!
 //! fn main() -> Result<(), HarnessError> {
 //!     let report = Harness::new("squares")
-//!         .producer(|source| {
+//!         .producers(1, |source| {
 //!             for n in 1..=1000u64 {
 //!                 source.send(n)?;
 //!             }
 //!             Ok(())
 //!         })
-//!         .consumer(|sink| {
+//!         .consumers(1, |sink| {
 //!             let mut sum = 0;
 //!             while let Some(n) = sink.receive()? {
 //!                 sum += n * n;
@@ -33,12 +33,15 @@
 //!   but gets no arguments (`main` may call [`Harness::run_if_worker`] before it reads its own).
 //!   Nothing is shared between the processes but what is handed over:
 //!   [parameters](Harness::params), messages, results.
-//! * The stream ends when the producer's function has returned: the consumer gets the messages
-//!   that are left, and then `None`. No message is spent on that.
+//! * The stream ends when all producers' functions have returned: the consumers get the messages
+//!   that are left, and then `None`. One mark for all, and no message is spent on it.
+//! * Each message goes to one consumer. Killed workers are [replaced](Harness::replace_killed) if
+//!   you ask for it: a message counts once all the same, and so does an effect that was
+//!   [committed](Batch::commit) together with its messages.
 //! * Every message carries its producer, its number and a checksum. Lost, doubled and torn ones
 //!   are counted, and are an error.
 //! * A worker that fails, panics or is killed is reported by name, with what the others did; the
-//!   others come to their end. The ring is in a memfd: whatever happens to the parent, the kernel
+//!   others come to their end. The queue is in a memfd: whatever happens to the parent, the kernel
 //!   ends the workers, and nothing is left.
 //! * SIGINT and SIGTERM end the workers, and `run` returns [`HarnessError::Interrupted`]. The
 //!   handlers that were there before are put back; a signal that is ignored stays so.
@@ -46,10 +49,15 @@
 //! A program with several harnesses calls [`Harness::run_if_worker`] on each of them before it
 //! runs the first. Within a `#[test]`, tell the test's name with [`Harness::under_test`].
 
+mod batch;
+mod crew;
+mod disturb;
 mod envelope;
 mod error;
+mod journal;
 mod ledger;
 mod monitor;
+mod record;
 mod report;
 mod run;
 mod signals;
@@ -57,9 +65,10 @@ mod sink;
 mod source;
 mod stage;
 
-pub use error::{HarnessError, ReceiveError, SendError};
+pub use batch::Batch;
+pub use error::{CommitError, HarnessError, ReceiveError, SendError};
 pub use ipc_process::{Params, WorkResult, test_name};
-pub use report::{Messages, Progress, Report, WorkerReport};
+pub use report::{Messages, Progress, Report, Survived, WorkerReport};
 pub use run::Harness;
 pub use sink::Sink;
 pub use source::Source;

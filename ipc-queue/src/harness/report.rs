@@ -8,13 +8,16 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Messages {
-    /// Messages that were committed to the ring.
+    /// Messages that were committed to the queue.
     pub sent: u64,
-    /// Different intact messages that the consumer received.
+    /// Intact messages that consumers received and dealt with.
     pub received: u64,
-    /// Sent and never received intact: a torn message counts here too.
+    /// Those of them that another consumer had taken before, and given back or died.
+    pub redelivered: u64,
+    /// Sent and never received intact: a torn message counts here too. At least so many, if others
+    /// are doubled.
     pub lost: u64,
-    /// Received more than once.
+    /// Received more than once, and not because somebody gave it back. At least so many.
     pub doubled: u64,
     /// Received with contents other than those sent.
     pub torn: u64,
@@ -32,6 +35,7 @@ impl fmt::Display for Messages {
         let Self {
             sent,
             received,
+            redelivered: _,
             lost,
             doubled,
             torn,
@@ -102,14 +106,28 @@ pub struct Report {
     pub messages: Messages,
     /// From the opening of the start gate, when all workers were ready, to the end of the last.
     pub elapsed: Duration,
+    /// What happened to the workers, and did no harm.
+    pub survived: Survived,
     /// The producers, in the order of their numbers.
     pub producers: Vec<WorkerReport>,
     /// The consumers, in the order of their numbers.
     pub consumers: Vec<WorkerReport>,
+    /// Those that were killed and replaced, in the order of their deaths.
+    pub replaced: Vec<WorkerReport>,
+}
+
+/// What happened to the workers of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Survived {
+    /// Workers that were killed, by [`Harness::disturb`](super::Harness::disturb) or otherwise.
+    pub kills: u32,
+    /// Workers that were stopped by [`Harness::disturb`](super::Harness::disturb), and continued.
+    pub stops: u32,
 }
 
 impl Report {
-    /// All workers.
+    /// All workers but those that were replaced.
     pub fn workers(&self) -> impl Iterator<Item = &WorkerReport> {
         self.producers.iter().chain(&self.consumers)
     }

@@ -1,35 +1,52 @@
 //! The harness: settings, and a run from start to report.
 
+use super::crew::Role;
+use super::disturb::Disturber;
 use super::error::HarnessError;
-use super::monitor::{Ending, Member, Monitor, ReadySignal, Role};
+use super::journal::Journal;
+use super::ledger::Census;
+use super::monitor::{Calls, Monitor, ReadySignal};
 use super::report::{Progress, Report};
 use super::signals::Interrupts;
 use super::sink::Sink;
 use super::source::Source;
-use super::stage::Stage;
+use super::stage::{Seat, Stage};
 use ipc_core::{Payload, Segment};
 use ipc_process::{Params, ParamsSource, Process, WorkResult, Worker};
 use std::fmt;
+use std::fs::File;
 
 const SEGMENT_KEY: &str = "segment";
 const READY_KEY: &str = "ready";
+const JOURNAL_KEY: &str = "journal";
 const PRODUCER: &str = Role::Producer.name();
 const CONSUMER: &str = Role::Consumer.name();
+/// The most workers of a role: the queue's places, those of the dead among them.
+const MOST_WORKERS: usize = 256;
+/// The most kills that a run survives: each leaves a record of some kilobytes.
+const MOST_REPLACEMENTS: usize = 1_000_000;
 
 type Produce<'a, T> = Box<dyn Fn(&mut Source<'_, T>) -> WorkResult + 'a>;
 type Consume<'a, T> = Box<dyn Fn(&mut Sink<'_, T>) -> WorkResult + 'a>;
-type Watch<'a> = Box<dyn FnMut(&Progress) + 'a>;
+type OnProgress<'a> = Box<dyn FnMut(&Progress) + 'a>;
+type OnEffect<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
-/// Producer and consumer processes around a ring. See the [module](super).
+/// Producer and consumer processes around a queue. See the [module](super).
 #[must_use = "nothing happens before `run`"]
 pub struct Harness<'a, T: Payload> {
     name: String,
     capacity: usize,
     params: Option<Result<Params, ipc_process::Error>>,
     test: Option<String>,
+    producers: usize,
     produce: Option<Produce<'a, T>>,
+    consumers: usize,
     consume: Option<Consume<'a, T>>,
-    watch: Option<Watch<'a>>,
+    replacements: usize,
+    kills: u32,
+    stops: u32,
+    on_progress: OnProgress<'a>,
+    on_effect: OnEffect<'a>,
 }
 
 impl<'a, T: Payload> Harness<'a, T> {
@@ -40,25 +57,43 @@ impl<'a, T: Payload> Harness<'a, T> {
             capacity: 1024,
             params: None,
             test: None,
+            producers: 0,
             produce: None,
+            consumers: 0,
             consume: None,
-            watch: None,
+            replacements: 0,
+            kills: 0,
+            stops: 0,
+            on_progress: Box::new(|_| {}),
+            on_effect: Box::new(|_| {}),
         }
     }
 
-    /// What the producer does. When it returns, the stream ends.
-    pub fn producer(mut self, produce: impl Fn(&mut Source<'_, T>) -> WorkResult + 'a) -> Self {
+    /// How many producers there are, 1 to 256, and what each of them does. When all have returned,
+    /// the stream ends. [`Source::index`] tells them apart.
+    pub fn producers(
+        mut self,
+        count: usize,
+        produce: impl Fn(&mut Source<'_, T>) -> WorkResult + 'a,
+    ) -> Self {
+        self.producers = count;
         self.produce = Some(Box::new(produce));
         self
     }
 
-    /// What the consumer does.
-    pub fn consumer(mut self, consume: impl Fn(&mut Sink<'_, T>) -> WorkResult + 'a) -> Self {
+    /// How many consumers there are, 1 to 256, and what each of them does. Each message goes to
+    /// one of them.
+    pub fn consumers(
+        mut self,
+        count: usize,
+        consume: impl Fn(&mut Sink<'_, T>) -> WorkResult + 'a,
+    ) -> Self {
+        self.consumers = count;
         self.consume = Some(Box::new(consume));
         self
     }
 
-    /// How many messages the ring holds, at least 1. Default: 1024.
+    /// How many messages the queue holds, at least 1. Default: 1024.
     pub fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages;
         self
@@ -74,9 +109,42 @@ impl<'a, T: Payload> Harness<'a, T> {
         self
     }
 
+    /// Replaces so many workers, in all, if they are killed (by SIGKILL: from outside, or for want
+    /// of memory), up to a million. Default: none; a killed worker is a failure then, as is one
+    /// that crashes, panics or returns an error in any case.
+    ///
+    /// Another process goes on in its place: a consumer with the messages that are not settled, a
+    /// producer behind those that were sent ([`Source::send`]). Nothing is lost or doubled but what
+    /// the killed one had in its own memory; what is not to be lost is
+    /// [committed](super::Batch::commit).
+    pub fn replace_killed(mut self, most: usize) -> Self {
+        self.replacements = most;
+        self
+    }
+
+    /// Kills and stops so many workers while they run, at random moments, to see that the run
+    /// survives it. The killed ones are replaced, beyond
+    /// [`replace_killed`](Self::replace_killed); the stopped ones are continued after some
+    /// milliseconds. Default: none.
+    ///
+    /// The run ends when its producers do. For it to last until all this has happened, they send
+    /// while they are [asked for more](Source::is_asked_for_more); [`Report::survived`] tells.
+    pub fn disturb(mut self, kills: u32, stops: u32) -> Self {
+        (self.kills, self.stops) = (kills, stops);
+        self
+    }
+
     /// Called by `run` in the parent about ten times a second, and once at the end.
     pub fn on_progress(mut self, watch: impl FnMut(&Progress) + 'a) -> Self {
-        self.watch = Some(Box::new(watch));
+        self.on_progress = Box::new(watch);
+        self
+    }
+
+    /// Called by `run` in the parent with each effect that a consumer has
+    /// [committed](super::Batch::commit), once, whoever was killed; soon after it was committed, in
+    /// no particular order.
+    pub fn on_effect(mut self, merge: impl FnMut(&[u8]) + 'a) -> Self {
+        self.on_effect = Box::new(merge);
         self
     }
 
@@ -92,25 +160,36 @@ impl<'a, T: Payload> Harness<'a, T> {
     /// of them first.
     pub fn run_if_worker(&self) {
         let produce = |worker: &mut Worker| -> WorkResult {
-            let produce = self.function(&self.produce, PRODUCER)?;
-            let segment = Segment::open(worker.take_fd(SEGMENT_KEY)?)?;
-            let ready = ReadySignal::new(worker.take_fd(READY_KEY)?);
-            let mut source = Source::new(worker, &segment)?;
-            ready.send()?;
-            Stage::<T>::pass_gate(&segment)?;
-            produce(&mut source)?;
-            Ok(source.finish()?)
+            let produce = self.function(&self.produce, Role::Producer)?;
+            let (segment, seat) = Self::enter(worker)?;
+            let mut source = Source::new(worker, &segment, seat)?;
+            Self::wait_for_the_others(source.worker(), &segment)?;
+            produce(&mut source)
         };
         let consume = |worker: &mut Worker| -> WorkResult {
-            let consume = self.function(&self.consume, CONSUMER)?;
-            let segment = Segment::open(worker.take_fd(SEGMENT_KEY)?)?;
-            let ready = ReadySignal::new(worker.take_fd(READY_KEY)?);
-            let mut sink = Sink::new(worker, &segment)?;
-            ready.send()?;
-            Stage::<T>::pass_gate(&segment)?;
-            consume(&mut sink)
+            let consume = self.function(&self.consume, Role::Consumer)?;
+            let (segment, seat) = Self::enter(worker)?;
+            let journal = Journal::new(worker.take_fd(JOURNAL_KEY)?);
+            let mut sink = Sink::new(worker, &segment, journal, seat)?;
+            Self::wait_for_the_others(sink.worker(), &segment)?;
+            consume(&mut sink)?;
+            sink.finish();
+            Ok(())
         };
         ipc_process::run_if_worker(&self.name, &[(PRODUCER, &produce), (CONSUMER, &consume)]);
+    }
+
+    fn enter(worker: &mut Worker) -> Result<(Segment, Seat), HarnessError> {
+        let segment = Segment::open(worker.take_fd(SEGMENT_KEY)?)?;
+        let seat = Seat::of_this_process().ok_or_else(|| HarnessError::NoSeat {
+            worker: worker.name().to_owned(),
+        })?;
+        Ok((segment, seat))
+    }
+
+    fn wait_for_the_others(worker: &mut Worker, segment: &Segment) -> WorkResult {
+        ReadySignal::new(worker.take_fd(READY_KEY)?).send()?;
+        Stage::<T>::pass_gate(segment)
     }
 
     /// Starts the workers, lets them begin together, and waits until all have ended.
@@ -123,60 +202,86 @@ impl<'a, T: Payload> Harness<'a, T> {
     /// In all cases no worker is left.
     pub fn run(mut self) -> Result<Report, HarnessError> {
         self.run_if_worker();
-        self.function(&self.produce, PRODUCER)?;
-        self.function(&self.consume, CONSUMER)?;
+        self.function(&self.produce, Role::Producer)?;
+        self.function(&self.consume, Role::Consumer)?;
+        self.check_count(Role::Producer, self.producers)?;
+        self.check_count(Role::Consumer, self.consumers)?;
         if let Some(own) = ipc_process::worker_scope() {
             return Err(HarnessError::OtherWorker {
                 harness: self.name,
                 own,
             });
         }
+        let replacements = self.replacements.min(MOST_REPLACEMENTS) + self.kills as usize;
+        let census = Census {
+            producers: self.producers,
+            lives: self.consumers + replacements,
+        };
         let interrupts = Interrupts::watch().map_err(self.os("watching for signals"))?;
-        let stage = Stage::<T>::set(self.capacity)?;
+        let stage = Stage::<T>::set(self.capacity, self.producers + self.consumers, census)?;
         let (ready, ready_there) = std::io::pipe().map_err(self.os("making a pipe"))?;
         let params = self.params.take().transpose()?;
-        let start = |role: Role| -> Result<Member, HarnessError> {
-            let mut worker = Process::builder(&self.name, role.name())
-                .name(format!("{}-0", role.name()))
+        let (name, test) = (&self.name, &self.test);
+        let hire = |role: Role, seat: Seat, journal: Option<&File>| {
+            let (variable, value) = seat.to_variable();
+            let mut worker = Process::builder(name, role.name())
+                .name(format!("{}-{}", role.name(), seat.index))
+                .env(variable, value)
                 .fd(SEGMENT_KEY, stage.segment.descriptor()?)
                 .fd(READY_KEY, &ready_there);
+            if let Some(journal) = journal {
+                worker = worker.fd(JOURNAL_KEY, journal);
+            }
             if let Some(params) = &params {
                 worker = worker.params(params.clone());
             }
-            if let Some(test) = &self.test {
+            if let Some(test) = test {
                 worker = worker.under_test(test);
             }
-            Ok(Member::new(role, worker.spawn()?))
+            Ok(worker.spawn()?)
         };
-        let members = vec![start(Role::Producer)?, start(Role::Consumer)?];
-        drop(ready_there);
-
         let os = self.os("waiting for the workers");
-        let mut monitor = Monitor::new(&stage, &interrupts, members, ready);
-        let ending = monitor.watch_over(&os, &mut |progress| {
-            if let Some(watch) = &mut self.watch {
-                watch(progress);
-            }
-        })?;
-        let (producers, consumers) = monitor.into_reports();
-        let report = Report {
-            name: self.name.clone(),
-            messages: stage.messages()?,
-            elapsed: ending.elapsed,
-            producers,
-            consumers,
+        let calls = Calls {
+            hire: &hire,
+            progress: &mut self.on_progress,
+            effect: &mut self.on_effect,
+            os: &os,
         };
-        judge(ending, report)
+        let disturber = Disturber::new(self.kills, self.stops);
+        let mut monitor = Monitor::new(&stage, &interrupts, calls, disturber, replacements);
+        monitor.hire(Role::Producer, self.producers)?;
+        monitor.hire(Role::Consumer, self.consumers)?;
+        let ending = monitor.watch_over(ready)?;
+        judge(
+            Report {
+                name: self.name.clone(),
+                messages: stage.messages(),
+                elapsed: ending.elapsed,
+                survived: ending.survived,
+                producers: ending.producers,
+                consumers: ending.consumers,
+                replaced: ending.replaced,
+            },
+            ending.interrupted_by,
+        )
     }
 
-    fn function<'f, F>(
-        &self,
-        function: &'f Option<F>,
-        role: &'static str,
-    ) -> Result<&'f F, HarnessError> {
+    fn function<'f, F>(&self, function: &'f Option<F>, role: Role) -> Result<&'f F, HarnessError> {
         function.as_ref().ok_or_else(|| HarnessError::NoFunction {
             harness: self.name.clone(),
-            role,
+            role: role.name(),
+        })
+    }
+
+    fn check_count(&self, role: Role, count: usize) -> Result<(), HarnessError> {
+        if (1..=MOST_WORKERS).contains(&count) {
+            return Ok(());
+        }
+        Err(HarnessError::WorkerCount {
+            harness: self.name.clone(),
+            role: role.name(),
+            count,
+            most: MOST_WORKERS,
         })
     }
 
@@ -194,14 +299,16 @@ impl<T: Payload> fmt::Debug for Harness<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Harness")
             .field("name", &self.name)
+            .field("producers", &self.producers)
+            .field("consumers", &self.consumers)
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
     }
 }
 
-fn judge(ending: Ending, report: Report) -> Result<Report, HarnessError> {
+fn judge(report: Report, interrupted_by: Option<i32>) -> Result<Report, HarnessError> {
     let report = Box::new(report);
-    if let Some(signal) = ending.interrupted_by {
+    if let Some(signal) = interrupted_by {
         return Err(HarnessError::Interrupted { signal, report });
     }
     if report.workers().any(|worker| !worker.is_success()) {

@@ -1,57 +1,207 @@
 //! What a consumer's function works with.
 
-use super::envelope::{Envelope, Torn};
+use super::batch::Batch;
+use super::envelope::Envelope;
 use super::error::{HarnessError, ReceiveError};
-use super::ledger::{Account, Ledger, Novelty};
-use crate::spsc::{Consumer, PopError, Ring};
-use ipc_core::{Payload, Segment, SharedRef};
+use super::journal::Journal;
+use super::ledger::{Delivery, Ledger, Novelty};
+use super::record::{MOST, Settled, digest};
+use super::stage::{MESSAGES, Seat};
+use crate::mpmc::{PopError, Queue, Receiver, Taken};
+use ipc_core::{Payload, Segment};
 use ipc_process::{Params, Worker};
-use std::fmt;
+use std::{fmt, io};
 
-/// The consumer's end, given to the function of [`Harness::consumer`](super::Harness::consumer).
+/// The consumer's end, given to the function of [`Harness::consumers`](super::Harness::consumers).
 pub struct Sink<'a, T: Payload> {
     params: Params,
     worker: &'a mut Worker,
-    ring: Consumer<Envelope<T>>,
-    account: SharedRef<Account>,
+    seat: Seat,
+    queue: Receiver<Envelope<T>>,
+    ledger: Ledger,
+    journal: Journal,
+    settled: Settled,
+    /// The most messages of a batch.
+    most: usize,
+    /// What was taken and is not settled, and its contents.
+    held: Vec<Held>,
+    pub(super) messages: Vec<T>,
+}
+
+/// A message that is this consumer's to settle.
+struct Held {
+    slot: Taken,
+    id: u64,
+    delivery: Delivery,
 }
 
 impl<'a, T: Payload> Sink<'a, T> {
-    pub(super) fn new(worker: &'a mut Worker, segment: &Segment) -> Result<Self, HarnessError> {
+    pub(super) fn new(
+        worker: &'a mut Worker,
+        segment: &Segment,
+        journal: Journal,
+        seat: Seat,
+    ) -> Result<Self, HarnessError> {
+        let queue = Queue::open_in(segment, MESSAGES)?;
         Ok(Self {
             params: match worker.shared_params() {
                 Some(params) => params,
                 None => Params::new(&[])?,
             },
             worker,
-            account: Ledger::open(segment)?.account(0)?,
-            ring: Ring::open_in(segment, super::stage::RING)?.consumer()?,
+            seat,
+            most: (queue.capacity() / seat.of / 2).clamp(1, MOST),
+            queue: queue.receiver()?,
+            ledger: Ledger::open(segment)?,
+            journal,
+            settled: Settled::default(),
+            held: Vec::new(),
+            messages: Vec::new(),
         })
     }
 
     /// Receives the next message; waits while there is none. `None` is the end of the stream.
     ///
+    /// The message counts as dealt with when the next one is asked for, or the function returns
+    /// `Ok`. If this process dies or the function fails before, it comes to another consumer: *at
+    /// least once*. For effects that happen exactly once, see [`batch`](Self::batch).
+    ///
     /// Each message is checked against its stamp: one whose contents have changed on the way, or
     /// that came before, is counted in the report and passed over.
     ///
     /// # Errors
-    /// [`ReceiveError::Ring`].
+    /// [`ReceiveError::Queue`].
     pub fn receive(&mut self) -> Result<Option<T>, ReceiveError> {
-        loop {
-            match self.ring.pop() {
-                Ok(None) => return Ok(None),
-                Ok(Some(sealed)) => match sealed.open() {
-                    Ok((stamp, message)) => match self.account.enter(stamp.sequence) {
-                        Novelty::New => return Ok(Some(message)),
-                        Novelty::Doubled => {}
-                    },
-                    Err(Torn) => self.account.enter_torn(),
-                },
+        self.settle();
+        self.collect(1)?;
+        Ok(self.messages.first().copied())
+    }
+
+    /// Takes the messages that there are, at least one, to deal with them in one step; waits while
+    /// there is none. `None` is the end of the stream.
+    ///
+    /// [`Batch::commit`] makes the messages and an effect one: both happen, or neither. If this
+    /// process dies before, or the batch is dropped, the messages come again, here or elsewhere.
+    /// A batch has at most 256 messages, and no more than this consumer's share of half of the
+    /// queue.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Queue`].
+    pub fn batch(&mut self) -> Result<Option<Batch<'_, 'a, T>>, ReceiveError> {
+        self.settle();
+        self.collect(self.most)?;
+        Ok((!self.held.is_empty()).then(|| Batch::new(self)))
+    }
+
+    /// Takes messages: waits for the first one.
+    fn collect(&mut self, most: usize) -> Result<(), ReceiveError> {
+        while self.held.is_empty() {
+            match self.queue.hold() {
+                Ok(None) => return Ok(()),
+                Ok(Some(slot)) => self.look_at(slot),
                 // The parent knows, and ends the stream.
-                Err(PopError::ProducerDied) => {}
+                Err(PopError::ProducersDied) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        while self.held.len() < most
+            && let Some(slot) = self.queue.hold_next()
+        {
+            self.look_at(slot);
+        }
+        Ok(())
+    }
+
+    /// Keeps a message that is to be dealt with, and finishes one that is not.
+    fn look_at(&mut self, slot: Taken) {
+        let record = self.ledger.record(self.seat.life);
+        let producers = self.ledger.census().producers as u64;
+        let (stamp, message) = match self.queue.copy(&slot).open() {
+            Ok(opened) if opened.0.producer < producers => opened,
+            _ => {
+                record.count_torn();
+                return self.queue.finish(slot);
+            }
+        };
+        let delivery = match slot.redeliveries() {
+            0 => Delivery::First,
+            _ => Delivery::Again,
+        };
+        if delivery == Delivery::Again && self.ledger.is_settled(stamp) {
+            return self.queue.finish(slot);
+        }
+        match self.ledger.enter(self.seat.life, stamp, delivery) {
+            Novelty::New => {
+                let id = stamp.id();
+                self.held.push(Held { slot, id, delivery });
+                self.messages.push(message);
+            }
+            Novelty::Doubled => {
+                record.count_doubled();
+                self.queue.finish(slot);
+            }
+        }
+    }
+
+    /// Settles what is held, with an effect.
+    pub(super) fn settle_with(&mut self, effect: &[u8]) -> io::Result<()> {
+        let end = self.settled.journal_end;
+        self.settled.journal_end = self.journal.append(end, effect)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Settles what is held, if anything.
+    fn settle(&mut self) {
+        if self.held.is_empty() || self.is_forked() {
+            return;
+        }
+        for held in &self.held {
+            self.settled.messages += 1;
+            self.settled.redelivered += u64::from(held.delivery == Delivery::Again);
+            self.settled.digest = self.settled.digest.wrapping_add(digest(held.id));
+        }
+        let ids = self.held.iter().map(|held| held.id);
+        (self.ledger.record(self.seat.life)).settle(ids, self.settled);
+        for held in self.held.drain(..) {
+            self.queue.finish(held.slot);
+        }
+        self.messages.clear();
+    }
+
+    /// Gives back what is held.
+    pub(super) fn give_back(&mut self) {
+        if self.is_forked() {
+            return;
+        }
+        for held in self.held.drain(..) {
+            self.queue.give_back(held.slot);
+        }
+        self.messages.clear();
+    }
+
+    /// In a forked child nothing is held: it is the parent's.
+    fn is_forked(&self) -> bool {
+        !self.queue.is_mine()
+    }
+
+    /// The function has returned `Ok`.
+    pub(super) fn finish(mut self) {
+        self.settle();
+    }
+
+    pub(super) fn worker(&mut self) -> &mut Worker {
+        self.worker
+    }
+
+    /// The consumer's number, from 0.
+    pub fn index(&self) -> usize {
+        self.seat.index
+    }
+
+    /// How many consumers there are.
+    pub fn count(&self) -> usize {
+        self.seat.of
     }
 
     /// The parameters given to [`Harness::params`](super::Harness::params): bytes, mapped from
@@ -66,7 +216,8 @@ impl<'a, T: Payload> Sink<'a, T> {
     }
 
     /// Leaves `bytes` for the parent, in place of an earlier result:
-    /// [`WorkerReport::result`](super::WorkerReport::result).
+    /// [`WorkerReport::result`](super::WorkerReport::result). What a killed consumer has left goes
+    /// with it; an effect [committed](Batch::commit) does not.
     ///
     /// # Errors
     /// [`ipc_process::Error::Report`] if there is not enough memory.
@@ -75,10 +226,98 @@ impl<'a, T: Payload> Sink<'a, T> {
     }
 }
 
+impl<T: Payload> Drop for Sink<'_, T> {
+    /// After an error or a panic: what was held comes to others.
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
 impl<T: Payload> fmt::Debug for Sink<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sink")
             .field("worker", &self.worker.name())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl<T: Payload> Sink<'_, T> {
+    /// Messages in the queue.
+    pub(super) fn queue_len(&self) -> ipc_core::Result<usize> {
+        self.queue.queue().len()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    //! Death between two steps of settling.
+
+    use super::*;
+    use crate::harness::{Harness, Messages, test_name};
+
+    fn die() -> ! {
+        // SAFETY: a system call on plain numbers.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+        loop {
+            std::thread::park();
+        }
+    }
+
+    /// The effects of six messages when the first consumer dies so, and the account.
+    fn effects_after(test: &str, dies: fn(&mut Sink<'_, u8>)) -> (Vec<u8>, Messages) {
+        let mut effects = Vec::new();
+        let report = Harness::new(test)
+            .under_test(test)
+            .capacity(4)
+            .replace_killed(1)
+            .producers(1, |source| (0..6).try_for_each(|n| Ok(source.send(n)?)))
+            .consumers(1, |sink| {
+                if sink.seat.life == 0 {
+                    sink.collect(2)?;
+                    assert_eq!(sink.messages[0], 0);
+                    dies(sink);
+                    die();
+                }
+                while let Some(batch) = sink.batch()? {
+                    let effect = batch.to_vec();
+                    batch.commit(&effect)?;
+                }
+                Ok(())
+            })
+            .on_effect(|effect| effects.extend_from_slice(effect))
+            .run()
+            .unwrap();
+        assert_eq!(report.survived.kills, 1);
+        effects.sort();
+        (effects, report.messages)
+    }
+
+    #[test]
+    fn an_effect_that_was_written_and_not_settled_does_not_count() {
+        let (effects, messages) = effects_after(test_name!(), |sink| {
+            sink.journal.append(0, b"twice").unwrap();
+        });
+        assert_eq!(effects, [0, 1, 2, 3, 4, 5]);
+        assert!(messages.redelivered > 0);
+    }
+
+    #[test]
+    fn messages_that_were_settled_and_not_finished_do_not_count_again() {
+        let (effects, messages) = effects_after(test_name!(), |sink| {
+            let effect = sink.messages.clone();
+            let ids: Vec<u64> = sink.held.iter().map(|held| held.id).collect();
+            let sums = Settled {
+                messages: ids.len() as u64,
+                redelivered: 0,
+                digest: ids.iter().fold(0, |sum, &id| sum.wrapping_add(digest(id))),
+                journal_end: sink.journal.append(0, &effect).unwrap(),
+            };
+            sink.ledger.record(0).settle(ids.into_iter(), sums);
+        });
+        assert_eq!(effects, [0, 1, 2, 3, 4, 5]);
+        // They came again, and nobody got them.
+        assert_eq!(messages.redelivered, 0);
+        assert_eq!((messages.sent, messages.received), (6, 6));
     }
 }

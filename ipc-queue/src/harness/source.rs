@@ -3,7 +3,8 @@
 use super::envelope::{Envelope, Stamp};
 use super::error::{HarnessError, SendError};
 use super::ledger::Ledger;
-use crate::spsc::{Producer, PushError, Ring};
+use super::stage::{MESSAGES, Seat};
+use crate::mpmc::{PushError, Queue, Sender};
 use ipc_core::{Payload, Segment};
 use ipc_process::{Params, Worker};
 use std::fmt;
@@ -12,46 +13,70 @@ use std::time::Duration;
 /// How long a send waits for room before it looks whether there is still a consumer.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The producer's end, given to the function of [`Harness::producer`](super::Harness::producer).
+/// The producer's end, given to the function of [`Harness::producers`](super::Harness::producers).
 pub struct Source<'a, T: Payload> {
     params: Params,
     worker: &'a mut Worker,
-    ring: Producer<Envelope<T>>,
+    seat: Seat,
+    queue: Sender<Envelope<T>>,
     ledger: Ledger,
-    next: Stamp,
+    /// The number of the next message.
+    next: u64,
+    /// How many have been sent, by this process and those it replaces.
+    sent: u64,
 }
 
 impl<'a, T: Payload> Source<'a, T> {
-    pub(super) fn new(worker: &'a mut Worker, segment: &Segment) -> Result<Self, HarnessError> {
-        let ring = Ring::open_in(segment, super::stage::RING)?;
+    pub(super) fn new(
+        worker: &'a mut Worker,
+        segment: &Segment,
+        seat: Seat,
+    ) -> Result<Self, HarnessError> {
+        let ledger = Ledger::open(segment)?;
         Ok(Self {
             params: match worker.shared_params() {
                 Some(params) => params,
                 None => Params::new(&[])?,
             },
             worker,
-            ledger: Ledger::open(segment)?,
-            next: Stamp {
-                producer: 0,
-                sequence: ring.pushed()?,
-            },
-            ring: ring.producer()?,
+            seat,
+            queue: Queue::open_in(segment, MESSAGES)?.sender()?,
+            next: 0,
+            sent: ledger.sent(seat.index),
+            ledger,
         })
     }
 
-    /// Sends a message; waits while the ring is full.
+    /// Sends a message; waits while the queue is full.
+    ///
+    /// In a producer that replaces a killed one, the messages that were sent already are not sent
+    /// again: the function sends the same ones in the same order, or begins with
+    /// [`skip_sent`](Self::skip_sent).
     ///
     /// # Errors
-    /// [`SendError::NoConsumer`] if it is full and the consumer has ended; [`SendError::Ring`].
+    /// [`SendError::NoConsumer`] if it is full and all consumers have ended; [`SendError::Queue`].
     pub fn send(&mut self, message: T) -> Result<(), SendError> {
-        let sealed = Envelope::seal(self.next, message);
+        let sequence = self.next;
+        if sequence >= self.sent {
+            let stamp = Stamp {
+                producer: self.seat.index as u64,
+                sequence,
+            };
+            self.push(Envelope::seal(stamp, message))?;
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    fn push(&mut self, sealed: Envelope<T>) -> Result<(), SendError> {
         loop {
-            match self.ring.push_timeout(sealed, LOOK) {
+            match self.queue.push_timeout(sealed, LOOK) {
                 Ok(()) => {
-                    self.next.sequence += 1;
+                    self.sent += 1;
+                    self.ledger.set_sent(self.seat.index, self.sent);
                     return Ok(());
                 }
-                Err(PushError::TimedOut | PushError::ConsumerDied) => {
+                Err(PushError::TimedOut) => {
                     if self.ledger.is_abandoned() {
                         return Err(SendError::NoConsumer);
                     }
@@ -59,6 +84,37 @@ impl<'a, T: Payload> Source<'a, T> {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Goes on behind the messages that a killed predecessor has sent, and returns how many those
+    /// are: the number, from 0, of the message that [`send`](Self::send) sends next. 0 in a
+    /// producer that replaces nobody.
+    pub fn skip_sent(&mut self) -> u64 {
+        self.next = self.next.max(self.sent);
+        self.next
+    }
+
+    /// Whether the run is to last longer, for the sake of
+    /// [disturbances](super::Harness::disturb) that are still to come.
+    ///
+    /// A producer that can send more at this point does so while this is true. It is so at the
+    /// same points in a producer that replaces a killed one.
+    pub fn is_asked_for_more(&self) -> bool {
+        self.next < self.sent || self.queue.is_mine() && self.ledger.disturbances() > 0
+    }
+
+    pub(super) fn worker(&mut self) -> &mut Worker {
+        self.worker
+    }
+
+    /// The producer's number, from 0.
+    pub fn index(&self) -> usize {
+        self.seat.index
+    }
+
+    /// How many producers there are.
+    pub fn count(&self) -> usize {
+        self.seat.of
     }
 
     /// The parameters given to [`Harness::params`](super::Harness::params): bytes, mapped from
@@ -79,11 +135,6 @@ impl<'a, T: Payload> Source<'a, T> {
     /// [`ipc_process::Error::Report`] if there is not enough memory.
     pub fn set_result(&mut self, bytes: &[u8]) -> Result<(), ipc_process::Error> {
         self.worker.set_result(bytes)
-    }
-
-    /// Ends the stream.
-    pub(super) fn finish(self) -> Result<(), SendError> {
-        Ok(self.ring.close()?)
     }
 }
 
@@ -113,7 +164,7 @@ mod tests {
             producer: 0,
             sequence,
         };
-        Ok(source.ring.push(Envelope::seal(stamp, message(sequence)))?)
+        Ok(source.push(Envelope::seal(stamp, message(sequence)))?)
     }
 
     /// The account, and how many messages came to the consumer, all as they were sent.
@@ -121,8 +172,8 @@ mod tests {
         let run = Harness::new(test)
             .under_test(test)
             .capacity(4)
-            .producer(forge)
-            .consumer(|sink| {
+            .producers(1, forge)
+            .consumers(1, |sink| {
                 let mut count = 0u64;
                 let mut last = None;
                 while let Some(got) = sink.receive()? {
@@ -149,6 +200,7 @@ mod tests {
         Messages {
             sent,
             received,
+            redelivered: 0,
             lost,
             doubled,
             torn,
@@ -180,7 +232,7 @@ mod tests {
                 let sealed = Envelope::seal(stamp, message(1));
                 let mut bytes = bytemuck::bytes_of(&sealed).to_owned();
                 bytes[damaged] ^= 0x10;
-                source.ring.push(bytemuck::pod_read_unaligned(&bytes))?;
+                source.push(bytemuck::pod_read_unaligned(&bytes))?;
                 push(source, 2)
             });
             assert_eq!(account, messages(3, 2, 1, 0, 1));
@@ -216,7 +268,7 @@ mod tests {
     #[test]
     fn zeros_are_torn() {
         let (account, came) = account_of(test_name!(), &|source| {
-            source.ring.push(bytemuck::Zeroable::zeroed())?;
+            source.push(bytemuck::Zeroable::zeroed())?;
             push(source, 1)
         });
         assert_eq!(account, messages(2, 1, 1, 0, 1));
@@ -233,5 +285,104 @@ mod tests {
         });
         assert_eq!(account, messages(3, 2, 1, 1, 0));
         assert_eq!(came, 2);
+    }
+
+    fn die() -> ! {
+        // SAFETY: a system call on plain numbers.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+        loop {
+            std::thread::park();
+        }
+    }
+
+    /// When the first producer dies so after three messages: what its successor is told, and what
+    /// the consumer gets. `patient` says whether the consumer waits for the successor first.
+    fn after_death(test: &str, patient: bool, dies: fn(&mut Source<'_, u64>)) -> (u64, Vec<u8>) {
+        let report = Harness::new(test)
+            .under_test(test)
+            .capacity(8)
+            .replace_killed(1)
+            .producers(1, |source| {
+                if source.skip_sent() == 0 {
+                    (0..3).try_for_each(|n| source.send(n))?;
+                    dies(source);
+                    die();
+                }
+                let told = source.skip_sent();
+                (told..6).try_for_each(|n| source.send(n))?;
+                Ok(source.set_result(&told.to_ne_bytes())?)
+            })
+            .consumers(1, |sink| {
+                while patient && sink.queue_len()? < 6 {
+                    std::thread::yield_now();
+                }
+                let mut all = Vec::new();
+                while let Some(n) = sink.receive()? {
+                    all.push(n as u8);
+                }
+                Ok(sink.set_result(&all)?)
+            })
+            .run()
+            .unwrap();
+        assert_eq!(report.messages.sent, 6);
+        let told = report.producers[0].result[..].try_into().unwrap();
+        (u64::from_ne_bytes(told), report.consumers[0].result.clone())
+    }
+
+    const ALL: [u8; 6] = [0, 1, 2, 3, 4, 5];
+
+    fn push_and_do_not_say(source: &mut Source<'_, u64>) {
+        let stamp = Stamp {
+            producer: 0,
+            sequence: 3,
+        };
+        source.queue.push(Envelope::seal(stamp, 3)).unwrap();
+    }
+
+    #[test]
+    fn a_message_that_was_sent_and_not_counted_is_not_sent_again() {
+        let (told, got) = after_death(test_name!(), true, push_and_do_not_say);
+        assert_eq!((told, got), (4, ALL.to_vec()));
+    }
+
+    #[test]
+    fn nor_if_it_has_been_received() {
+        let (told, got) = after_death(test_name!(), false, |source| {
+            push_and_do_not_say(source);
+            while !source.queue.queue().is_empty().unwrap() {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!((told, got), (4, ALL.to_vec()));
+    }
+
+    #[test]
+    fn a_message_that_was_not_sent_is_sent_by_the_successor() {
+        let (told, got) = after_death(test_name!(), true, |_| {});
+        assert_eq!((told, got), (3, ALL.to_vec()));
+    }
+
+    #[test]
+    fn nor_is_one_that_was_claimed_and_not_committed() {
+        let (told, got) = after_death(test_name!(), true, |source| {
+            let stamp = Stamp {
+                producer: 0,
+                sequence: 3,
+            };
+            let mut slot = source.queue.reserve().unwrap();
+            *slot = Envelope::seal(stamp, 3);
+            std::mem::forget(slot);
+        });
+        assert_eq!((told, got), (3, ALL.to_vec()));
+    }
+
+    /// One number is left out, so that counting alone does not show it.
+    #[test]
+    fn another_message_in_place_of_one_shows() {
+        let (account, came) = account_of(test_name!(), &|source| {
+            [0, 1, 3, 4].into_iter().try_for_each(|n| push(source, n))
+        });
+        assert_eq!(account, messages(4, 4, 1, 1, 0));
+        assert_eq!(came, 4);
     }
 }

@@ -1,34 +1,72 @@
 //! The shared memory of one run: messages, start gate, ledger.
 
-use super::envelope::Envelope;
-use super::ledger::Ledger;
+use super::envelope::{Envelope, Stamp};
+use super::ledger::{Census, Ledger};
+use super::record::digest;
 use super::report::{Messages, Progress};
-use crate::spsc::Ring;
+use crate::mpmc::Queue;
 use ipc_core::{Payload, Place, Result, Segment};
 use ipc_process::WorkResult;
 use ipc_sync::{Event, Reset};
 use std::time::Duration;
 
-pub(super) const RING: &str = "messages";
+pub(super) const MESSAGES: &str = "messages";
 const GATE: &str = "start";
+
+/// Which worker a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    /// Its number among those of its role.
+    pub index: usize,
+    /// How many those are.
+    pub of: usize,
+    /// Of a consumer: which record is its own.
+    pub life: usize,
+}
+
+impl Seat {
+    const VARIABLE: &str = "IPC_QUEUE_HARNESS_SEAT";
+
+    /// As an environment variable, for the worker.
+    pub(super) fn to_variable(self) -> (&'static str, String) {
+        let Self { index, of, life } = self;
+        (Self::VARIABLE, format!("{index} {of} {life}"))
+    }
+
+    /// In the worker.
+    pub(super) fn of_this_process() -> Option<Self> {
+        let value = std::env::var(Self::VARIABLE).ok()?;
+        let mut numbers = value.split(' ').map(|it| it.parse().ok());
+        let mut next = || numbers.next().flatten();
+        Some(Self {
+            index: next()?,
+            of: next()?,
+            life: next()?,
+        })
+    }
+}
 
 pub(super) struct Stage<T: Payload> {
     pub segment: Segment,
     pub ledger: Ledger,
     gate: Event,
-    ring: Ring<Envelope<T>>,
+    queue: Queue<Envelope<T>>,
 }
 
 impl<T: Payload> Stage<T> {
-    /// In a memfd, so that nothing can be left of it.
-    pub(super) fn set(capacity: usize) -> Result<Self> {
-        let size = Ring::<Envelope<T>>::size_for(capacity)? + Ledger::size_for(1) + 4096;
+    /// In a memfd, so that nothing can be left of it. `workers` is how many run at a time.
+    pub(super) fn set(capacity: usize, workers: usize, census: Census) -> Result<Self> {
+        // The dead keep their places until somebody sweeps.
+        let most = 2 * workers as u32 + 64;
+        let size = Queue::<Envelope<T>>::size_for(capacity, most)? + census.bytes() + 8192;
         let segment = Segment::builder(Place::memfd("ipc-queue harness"))
             .size(size)
+            .participants(most)
+            .handles(most)
             .create()?;
         Ok(Self {
-            ring: Ring::create_in(&segment, RING, capacity)?,
-            ledger: Ledger::create(&segment, 1)?,
+            queue: Queue::create_in(&segment, MESSAGES, capacity)?,
+            ledger: Ledger::create(&segment, census)?,
             gate: Event::create_in(&segment, GATE, Reset::Manual)?,
             segment,
         })
@@ -43,79 +81,79 @@ impl<T: Payload> Stage<T> {
         Ok(Event::open_in(segment, GATE)?.wait()?)
     }
 
-    /// Ends the stream in place of a producer that did not.
-    pub(super) fn end_stream(&self) {
-        // Refused if the producer has ended it.
-        if let Ok(producer) = self.ring.producer() {
-            // Fails in a forked child only.
-            let _ = producer.close();
+    /// Ends the stream: no producer is left. One mark for all consumers: it is a word of the
+    /// queue, no message.
+    pub(super) fn end_stream(&self) -> Result<()> {
+        self.queue.close().map(drop)
+    }
+
+    /// After the death of a worker: what it held comes back now, not only when somebody is stuck.
+    pub(super) fn recover(&self) -> Result<()> {
+        self.segment.recover().map(drop)
+    }
+
+    /// After the death of a producer, and [`recover`](Self::recover): it may have sent one message
+    /// more than it came to say.
+    ///
+    /// If so, the message is in the queue, or a consumer has taken it and said so before it
+    /// finished it; a message never moves from slot to slot.
+    pub(super) fn account_for_producer(&self, index: usize) -> Result<()> {
+        let sent = self.ledger.sent(index);
+        let next = Stamp {
+            producer: index as u64,
+            sequence: sent,
+        };
+        if self.queue.any(|sealed| sealed.stamp() == next)? || self.ledger.was_taken(next) {
+            self.ledger.set_sent(index, sent + 1);
         }
+        Ok(())
     }
 
     /// The account, exact once all workers have ended.
-    pub(super) fn messages(&self) -> Result<Messages> {
-        let account = self.ledger.account(0)?;
-        let (sent, received) = (self.ring.pushed()?, account.received());
-        Ok(Messages {
-            sent,
-            received,
-            lost: sent.saturating_sub(received),
-            doubled: account.doubled(),
-            torn: account.torn(),
-        })
+    pub(super) fn messages(&self) -> Messages {
+        let mut messages = Messages {
+            sent: self.ledger.sent_by_all(),
+            ..Messages::default()
+        };
+        let mut received = 0u64;
+        for record in self.ledger.records() {
+            let sums = record.sums().unwrap_or_default();
+            messages.received += sums.messages;
+            messages.redelivered += sums.redelivered;
+            messages.torn += record.torn();
+            messages.doubled += record.doubled();
+            received = received.wrapping_add(sums.digest);
+        }
+        messages.lost = messages.sent.saturating_sub(messages.received);
+        // To different consumers: none of them could see it.
+        messages.doubled += messages.received.saturating_sub(messages.sent);
+        if messages.sent == messages.received && received != self.digest_of_sent() {
+            messages.lost += 1;
+            messages.doubled += 1;
+        }
+        messages
     }
 
-    pub(super) fn progress(&self, elapsed: Duration) -> Result<Progress> {
-        // In this order, and not `received` after more has been sent: it is never the greater.
-        let received = self.ledger.account(0)?.received();
-        Ok(Progress {
-            elapsed,
-            sent: self.ring.pushed()?,
-            received,
-        })
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::harness::envelope::Stamp;
-
-    /// Whoever shows the difference must not see it wrap. In threads, as only the order of the
-    /// loads in `progress` matters.
-    #[test]
-    fn nobody_has_received_what_was_not_sent() {
-        const COUNT: u64 = 50_000;
-        let stage = Stage::<u64>::set(64).unwrap();
-        let (mut tx, mut rx) = (
-            stage.ring.producer().unwrap(),
-            stage.ring.consumer().unwrap(),
-        );
-        let account = stage.ledger.account(0).unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                for sequence in 0..COUNT {
-                    let stamp = Stamp {
-                        producer: 0,
-                        sequence,
-                    };
-                    tx.push(Envelope::seal(stamp, sequence)).unwrap();
-                }
-                tx.close().unwrap();
-            });
-            scope.spawn(move || {
-                while let Some(sealed) = rx.pop().unwrap() {
-                    account.enter(sealed.open().unwrap().0.sequence);
-                }
-            });
-            loop {
-                let progress = stage.progress(Duration::ZERO).unwrap();
-                assert!(progress.received <= progress.sent, "{progress:?}");
-                if progress.received == COUNT {
-                    break;
-                }
+    fn digest_of_sent(&self) -> u64 {
+        let mut sum = 0u64;
+        for producer in 0..self.ledger.census().producers {
+            for sequence in 0..self.ledger.sent(producer) {
+                let producer = producer as u64;
+                let stamp = Stamp { producer, sequence };
+                sum = sum.wrapping_add(digest(stamp.id()));
             }
-        });
-        assert!(stage.messages().unwrap().is_exact());
+        }
+        sum
+    }
+
+    pub(super) fn progress(&self, elapsed: Duration) -> Progress {
+        let received = self.ledger.records().filter_map(|it| it.sums());
+        let received = received.map(|sums| sums.messages).sum();
+        Progress {
+            elapsed,
+            // A producer says so only after it has sent, and a consumer may be faster.
+            sent: self.ledger.sent_by_all().max(received),
+            received,
+        }
     }
 }

@@ -132,12 +132,23 @@ pub(crate) fn concede<M: Memory>(memory: &M, index: usize, n: u64) -> bool {
             continue;
         }
         // P18. Acquire: the claim is looked at after this.
-        let d = memory.word(index).load(Ordering::Acquire);
-        // P19. Whoever has it still got it after the end and will not keep it. If it is gone, it
-        // was finished before the end, or rejected.
-        let rejected = d == free(memory.geometry().lap_plus(n, 1))
-            && memory.claim(index).load(Ordering::Acquire) & REJECTED != 0;
-        return lap(d) != n && !rejected;
+        let word = memory.word(index);
+        let d = word.load(Ordering::Acquire);
+        if lap(d) == n {
+            // Whoever has it still got it after the end and will not keep it.
+            return false;
+        }
+        let gone = free(memory.geometry().lap_plus(n, 1));
+        // P19. It is gone: it was finished before the end, or rejected. Acquire: the slot's word is
+        // looked at after this.
+        if d != gone || memory.claim(index).load(Ordering::Acquire) & REJECTED == 0 {
+            return true;
+        }
+        // P20. The mark can be that of a message of a later lap. That one was in the slot when it
+        // was marked (A5), and its lap's end is what A6 writes after it: the word is not ours any
+        // more, and never will be. Where it still is, nobody has claimed the slot since, for
+        // nobody ever claims one that is revoked.
+        return word.load(Ordering::Relaxed) != gone;
     }
 }
 

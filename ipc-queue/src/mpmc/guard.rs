@@ -35,7 +35,7 @@ enum Slot {
 
 impl<'a, T: Payload> WriteGuard<'a, T> {
     pub(super) fn new(sender: &'a mut Sender<T>, claim: Claim) -> Self {
-        sender.guards += 1;
+        sender.member.guards += 1;
         Self {
             sender,
             claim,
@@ -51,7 +51,7 @@ impl<'a, T: Payload> WriteGuard<'a, T> {
     pub fn commit(mut self) -> Result<(), PushError> {
         self.sender.attachment.check_fork()?;
         self.state = Slot::Settled;
-        self.sender.guards -= 1;
+        self.sender.member.guards -= 1;
         self.sender.commit(self.claim)
     }
 }
@@ -59,7 +59,7 @@ impl<'a, T: Payload> WriteGuard<'a, T> {
 impl<T: Payload> Drop for WriteGuard<'_, T> {
     fn drop(&mut self) {
         if self.state == Slot::Held && self.sender.attachment.is_mine() {
-            self.sender.guards -= 1;
+            self.sender.member.guards -= 1;
             self.sender.give_up(self.claim);
         }
     }
@@ -97,7 +97,7 @@ pub struct ReadGuard<'a, T: Payload> {
 
 impl<'a, T: Payload> ReadGuard<'a, T> {
     pub(super) fn new(receiver: &'a mut Receiver<T>, taken: Taken) -> Self {
-        receiver.guards += 1;
+        receiver.member.guards += 1;
         Self {
             receiver,
             taken,
@@ -120,7 +120,7 @@ impl<'a, T: Payload> ReadGuard<'a, T> {
     pub fn release_back(mut self) {
         self.state = Slot::Settled;
         if self.receiver.attachment.is_mine() {
-            self.receiver.guards -= 1;
+            self.receiver.member.guards -= 1;
             self.receiver.give_back(self.taken);
         }
     }
@@ -129,7 +129,7 @@ impl<'a, T: Payload> ReadGuard<'a, T> {
 impl<T: Payload> Drop for ReadGuard<'_, T> {
     fn drop(&mut self) {
         if self.state == Slot::Held && self.receiver.attachment.is_mine() {
-            self.receiver.guards -= 1;
+            self.receiver.member.guards -= 1;
             self.receiver.finish(self.taken);
         }
     }

@@ -138,13 +138,13 @@ impl Shape {
 
     pub(crate) fn senders(&self, object: &Object) -> Result<Members> {
         Ok(Members {
-            table: object.array(self.senders_at(), self.members as usize)?,
+            places: object.array(self.senders_at(), self.members as usize)?,
         })
     }
 
     pub(crate) fn receivers(&self, object: &Object) -> Result<Members> {
         Ok(Members {
-            table: object.array(self.receivers_at(), self.members as usize)?,
+            places: object.array(self.receivers_at(), self.members as usize)?,
         })
     }
 

@@ -296,6 +296,36 @@ fn a_push_against_close_and_two_receivers() {
     });
 }
 
+/// A message that was received is not taken for one that was rejected, when a later one in the same
+/// slot is rejected while its sender asks.
+#[test]
+fn a_later_laps_rejection_is_not_ours() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let mut tx = Sender::new(&memory, 0);
+        let mut late = Sender::new(&memory, 1);
+        let mut rx = Receiver::new(&memory, 0);
+        let lap = memory
+            .geometry
+            .lap(memory.cursors.tail.0.load(Ordering::Relaxed));
+        tx.push(1);
+        assert_eq!(rx.try_pop(), Some(1));
+        let claim = late.tail.claim(&*memory).unwrap();
+        assert!(end::close(&*memory));
+        assert_eq!(end::judge(&*memory).unwrap(), End::Ended);
+        let (index, full) = (claim.index, word::full(memory.geometry.lap_plus(lap, 1)));
+        let others = memory.clone();
+        let receiver = thread::spawn(move || {
+            // P6, after which this sender is stopped.
+            others.word(index).store(full, Ordering::Release);
+            assert_eq!(rx.try_pop(), None, "after the end");
+        });
+        // The first sender was slow, and begins to ask only now.
+        assert!(end::concede(&*memory, index, lap), "it was received");
+        receiver.join().unwrap();
+    });
+}
+
 #[test]
 fn no_wake_is_lost() {
     loom::model(|| {

@@ -36,7 +36,7 @@ unsafe impl SharedLayout for Member {}
 /// The table of one role.
 #[derive(Debug)]
 pub(crate) struct Members {
-    pub table: SharedArray<Member>,
+    pub places: SharedArray<Member>,
 }
 
 fn death_number(holder: u64) -> Option<u64> {
@@ -58,11 +58,11 @@ pub(crate) fn bits(place: usize, id: OwnerId) -> OwnerBits {
 impl Members {
     /// Takes a free place for `id`; `turn` is the queue's counter of who came.
     pub(crate) fn join(&self, turn: &AtomicU64, deaths: &AtomicU64, id: OwnerId) -> Option<usize> {
-        let places = self.table.len();
+        let places = self.places.len();
         // In turn, so that a place is used again as late as possible.
         let start = turn.fetch_add(1, Ordering::Relaxed) as usize % places;
         (0..places).map(|step| (start + step) % places).find(|&at| {
-            let holder = &self.table.at(at).holder;
+            let holder = &self.places.at(at).holder;
             let seen = holder.load(Ordering::Acquire);
             if let Some(number) = death_number(seen) {
                 count_death(deaths, number);
@@ -80,7 +80,7 @@ impl Members {
     pub(crate) fn leave(&self, place: usize, id: OwnerId) {
         // Release: pairs with the Acquire in `join`. A failure means that the place is not ours
         // any more, and then neither is the duty.
-        let _ = self.table.at(place).holder.compare_exchange(
+        let _ = self.places.at(place).holder.compare_exchange(
             id.to_word(),
             0,
             Ordering::Release,
@@ -91,29 +91,16 @@ impl Members {
     /// How many hold a place, dead or alive.
     pub(crate) fn count(&self) -> usize {
         let holders = self
-            .table
+            .places
             .iter()
             .map(|it| it.holder.load(Ordering::Acquire));
         holders.filter(|&it| owner_in(it).is_some()).count()
     }
 
-    /// How many have died, if nobody is left.
-    pub(crate) fn deaths_of_all(&self, deaths: &AtomicU64) -> Option<u64> {
-        for member in self.table.iter() {
-            let holder = member.holder.load(Ordering::Acquire);
-            if let Some(number) = death_number(holder) {
-                count_death(deaths, number);
-            } else if holder != 0 {
-                return None;
-            }
-        }
-        Some(deaths.load(Ordering::Acquire))
-    }
-
     /// Those of the departed that have places.
     pub(crate) fn dead(&self, departed: &Departed<'_>) -> DeadMembers<'_> {
         let mut dead = Vec::new();
-        for (place, member) in self.table.iter().enumerate() {
+        for (place, member) in self.places.iter().enumerate() {
             if let Some(id) = owner_in(member.holder.load(Ordering::Acquire))
                 && departed.owned(id)
             {
@@ -143,7 +130,7 @@ impl Dead for DeadMembers<'_> {
             // Acquire: the word was read while the place was still the dead's: it names the dead
             // and not a later holder.
             fence(Ordering::Acquire);
-            self.members.table.at(place).holder.load(Ordering::Acquire) == id.to_word()
+            self.members.places.at(place).holder.load(Ordering::Acquire) == id.to_word()
         })
     }
 }
@@ -159,7 +146,7 @@ impl DeadMembers<'_> {
             // `deaths` was brought up to date before the dead could take the place; several dead
             // may count as one, which changes it all the same.
             let number = deaths.load(Ordering::Acquire).wrapping_add(1) & (u64::MAX >> 16);
-            let marked = self.members.table.at(place).holder.compare_exchange(
+            let marked = self.members.places.at(place).holder.compare_exchange(
                 id.to_word(),
                 number << 16 | MARK,
                 Ordering::AcqRel,
@@ -180,4 +167,54 @@ fn count_death(deaths: &AtomicU64, number: u64) {
         Ordering::AcqRel,
         Ordering::Relaxed,
     );
+}
+
+/// What one receiver knows of the senders.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    senders: Members,
+    /// The deaths that it has reported.
+    reported: u64,
+    /// Where somebody was last.
+    seen_at: usize,
+}
+
+impl Watch {
+    pub(crate) fn new(senders: Members) -> Self {
+        Self {
+            senders,
+            reported: 0,
+            seen_at: 0,
+        }
+    }
+
+    /// How many senders have died, if that is to be reported: some since the last time, and nobody
+    /// is left.
+    pub(crate) fn unreported(&mut self, deaths: &AtomicU64) -> Option<u64> {
+        if deaths.load(Ordering::Acquire) == self.reported {
+            return None;
+        }
+        self.deaths_of_all(deaths)
+            .filter(|&deaths| deaths != self.reported)
+    }
+
+    /// Counts deaths whose sweeper died before it did so, and returns how many have died if nobody
+    /// is left.
+    pub(crate) fn deaths_of_all(&mut self, deaths: &AtomicU64) -> Option<u64> {
+        let places = &self.senders.places;
+        for at in std::iter::once(self.seen_at).chain(0..places.len()) {
+            let holder = places.at(at).holder.load(Ordering::Acquire);
+            if let Some(number) = death_number(holder) {
+                count_death(deaths, number);
+            } else if holder != 0 {
+                self.seen_at = at;
+                return None;
+            }
+        }
+        Some(deaths.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn report(&mut self, deaths: u64) {
+        self.reported = deaths;
+    }
 }

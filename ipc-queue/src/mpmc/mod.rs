@@ -79,7 +79,8 @@
 //! | P16 | load `end` | CLOSED(v): P17. ENDED: P18 |
 //! | P17 | CAS `end` CLOSED(v) → CLOSED(v+1) | done: pushed, P13. Else P16 |
 //! | P18 | load `slot[i]` = d | lap n: too late, P13. Not FREE(n+1): pushed, P13 |
-//! | P19 | load `claim[i]` | rejected: too late. Else pushed. P13 |
+//! | P19 | load `claim[i]` | not rejected: pushed, P13 |
+//! | P20 | load `slot[i]` | still FREE(n+1): it is ours that was rejected: too late. Else pushed, and a later lap's was rejected. P13 |
 //! | V1 | heavy barrier | before the first void over a pending passed claim |
 //! | V2 | load `slot[i]` | is it still pending? |
 //! | V3 | CAS `claim[i]` a → (n, owner if pending, void) | this lap holds no message; the cursor moves on |
@@ -131,15 +132,20 @@ mod error;
 mod guard;
 mod layout;
 mod members;
+mod membership;
 mod memory;
+mod options;
+mod peek;
 mod pop;
 mod push;
 mod queue;
 mod receiver;
+mod seat;
 mod sender;
 mod stats;
 mod sweep;
 mod wait;
+mod waiters;
 mod word;
 
 #[cfg(all(loom, test))]
@@ -147,7 +153,9 @@ mod loom_tests;
 
 pub use error::{OpenError, PopError, PushError};
 pub use guard::{ReadGuard, WriteGuard};
-pub use queue::{Queue, QueueOptions};
+pub use options::QueueOptions;
+pub(crate) use pop::Taken;
+pub use queue::Queue;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use stats::Stats;

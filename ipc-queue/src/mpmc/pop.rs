@@ -21,6 +21,8 @@ pub(crate) struct Head {
     next: u64,
     /// The `late` up to which there was nothing behind `next`.
     seen: u64,
+    /// A position whose slot was free for its lap when there was no message.
+    awaits: u64,
     me: OwnerBits,
 }
 
@@ -54,6 +56,7 @@ impl Head {
         let mut joined = Self {
             next: g.plus_laps(tail, -1),
             seen: FORGOTTEN,
+            awaits: 0,
             me,
         };
         let (position, seen) = joined.read_hint(head);
@@ -211,6 +214,11 @@ impl Head {
                     // The scan took its time.
                     continue;
                 }
+                self.awaits = if d == free(n) {
+                    p
+                } else {
+                    self.find_awaited(memory)
+                };
                 return Ok(None);
             }
             if claimed > 0 || a & VOID != 0 {
@@ -351,8 +359,28 @@ impl Head {
         memory.cursors().late.fetch_add(1, Ordering::Release);
     }
 
-    /// The slot that the next message goes to, as far as is known.
-    pub(crate) fn index<M: Memory>(&self, memory: &M) -> usize {
-        memory.geometry().index(self.next)
+    /// Whether something has happened since no message was found, as far as two words show.
+    pub(crate) fn has_news<M: Memory>(&self, memory: &M) -> bool {
+        let g = memory.geometry();
+        let word = memory.word(g.index(self.awaits));
+        word.load(Ordering::Relaxed) != free(g.lap(self.awaits))
+            || memory.cursors().late.load(Ordering::Relaxed) & SEEN != self.seen
+    }
+
+    /// Finds where the next message shows first, mostly: in the first slot from the cursor on that
+    /// nobody slow holds.
+    #[inline]
+    fn find_awaited<M: Memory>(&self, memory: &M) -> u64 {
+        /// Beyond so many slow ones, the looks at everything have to do.
+        const MOST: usize = 8;
+        let g = memory.geometry();
+        let mut p = self.next;
+        for _ in 0..MOST {
+            if memory.word(g.index(p)).load(Ordering::Relaxed) == free(g.lap(p)) {
+                break;
+            }
+            p = g.next(p);
+        }
+        p
     }
 }

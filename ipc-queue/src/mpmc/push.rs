@@ -2,16 +2,16 @@
 
 use super::end::concede;
 use super::memory::{Cursors, Memory, OPEN, Rounds, Trouble, changes_soon, first_unclaimed};
-use super::word::{
-    Geometry, LAP_SHIFT, OWNER, OwnerBits, PASSED, REVOKED, State, VOID, free, full, lap,
-    redeliveries, state,
-};
+use super::seat::{Behind, Blocker, Seat, make_void, room_behind, seat};
+use super::word::{OWNER, OwnerBits, PASSED, REVOKED, VOID, free, full, lap};
 use ipc_core::atomic::{AtomicU64, Ordering};
 
 /// One sender's private view.
 #[derive(Debug)]
 pub(crate) struct Tail {
     next: u64,
+    /// The slot that made the queue full when it was last found so.
+    blocked_by: Blocker,
     me: OwnerBits,
 }
 
@@ -47,40 +47,21 @@ pub(crate) enum Committed {
     TooLate,
 }
 
-/// What the slot at the tail means to a sender.
-enum Seat {
-    /// It can be claimed.
-    Room,
-    /// It holds a message of the last lap, or one that is just being written: the queue is full.
-    Kept,
-    /// Somebody slow, stopped or dead is at it, and the others do not wait.
-    Slow,
-}
-
-fn seat(g: &Geometry, claim: u64, slot: u64) -> Result<Seat, Trouble> {
-    // A message that was given back lies behind the receivers, as one that was passed.
-    let overtaken = claim & (PASSED | VOID) != 0 || redeliveries(slot) > 0;
-    Ok(match state(slot) {
-        Some(State::Free) if !g.is_pending(claim, slot) => Seat::Room,
-        Some(State::Free | State::Full) if !overtaken => Seat::Kept,
-        Some(_) => Seat::Slow,
-        None => return Err(Trouble::Corrupted("a slot's state is none that exists")),
-    })
-}
-
 impl Tail {
     /// Where the others are.
     pub(crate) fn join<M: Memory>(memory: &M, me: OwnerBits) -> Self {
         let hint = memory.cursors().tail.0.load(Ordering::Acquire);
         Self {
             next: first_unclaimed(memory, hint),
+            blocked_by: Blocker::default(),
             me,
         }
     }
 
-    /// The slot that is claimed next, as far as is known.
-    pub(crate) fn index<M: Memory>(&self, memory: &M) -> usize {
-        memory.geometry().index(self.next)
+    /// Whether the slot that made the queue full still looks as it did.
+    pub(crate) fn is_still_blocked<M: Memory>(&self, memory: &M) -> bool {
+        let Blocker { index, word } = self.blocked_by;
+        memory.word(index).load(Ordering::Relaxed) == word
     }
 
     /// Claims the next slot.
@@ -191,55 +172,32 @@ impl Tail {
                     }
                 }
                 Seat::Kept => {
+                    self.blocked_by = Blocker { index, word: d };
                     if let Some(refusal) = refused(memory.cursors(), claim, a) {
                         return Err(refusal);
                     }
                 }
                 Seat::Slow => match room_behind(memory, p)? {
                     Behind::Moved => {}
-                    Behind::Kept => {
+                    Behind::Kept(blocker) => {
+                        self.blocked_by = blocker;
                         if let Some(refusal) = refused(memory.cursors(), claim, a) {
                             return Err(refusal);
                         }
                     }
-                    // A lap made void is lost if the slot comes free right after.
-                    Behind::Room if patient => patient = changes_soon(word, d),
+                    // A lap made void is lost if the slot comes free right after. Who has been
+                    // overtaken before was given his time then.
+                    Behind::Room if patient && a & (PASSED | VOID) == 0 => {
+                        patient = changes_soon(word, d);
+                    }
                     Behind::Room => {
-                        if self.make_void(memory, a, d)? {
+                        if make_void(memory, p, a, d)? {
                             self.next = g.next(p);
                         }
                     }
                 },
             }
         }
-    }
-
-    /// V1..V3: makes the lap at the cursor void, so that the others walk over it.
-    fn make_void<M: Memory>(&self, memory: &M, a: u64, mut d: u64) -> Result<bool, Trouble> {
-        let g = memory.geometry();
-        let (index, n) = (g.index(self.next), g.lap(self.next));
-        let word = memory.word(index);
-        if g.is_pending(a, d) && a & VOID == 0 {
-            // V1, V2. The commit may still be on its way from the owner's processor, and he may
-            // have looked at his claim before it was marked: he would not take his name out of
-            // ours. After the barrier one of us sees the other.
-            memory.heavy()?;
-            d = word.load(Ordering::Acquire);
-            if !g.is_pending(a, d) {
-                return Ok(false);
-            }
-        }
-        let kept = if g.is_pending(a, d) { a & OWNER } else { 0 };
-        // V3. AcqRel: who sees the void lap sees what we saw.
-        Ok(memory
-            .claim(index)
-            .compare_exchange(
-                a,
-                n << LAP_SHIFT | kept | VOID,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok())
     }
 
     /// Makes what was written into the claimed slot a message. Ring the receivers' bell after
@@ -326,20 +284,6 @@ impl Tail {
             }
         }
     }
-
-    /// The slot's next writer would find room now, at this moment.
-    pub(crate) fn sees_room<M: Memory>(memory: &M) -> Result<bool, Trouble> {
-        let g = memory.geometry();
-        let hint = memory.cursors().tail.0.load(Ordering::Acquire);
-        let p = first_unclaimed(memory, hint);
-        let a = memory.claim(g.index(p)).load(Ordering::Acquire);
-        let d = memory.word(g.index(p)).load(Ordering::Acquire);
-        Ok(match seat(g, a, d)? {
-            Seat::Room => true,
-            Seat::Kept => false,
-            Seat::Slow => matches!(room_behind(memory, p)?, Behind::Room),
-        })
-    }
 }
 
 /// P14. Full, if the claim at the tail is still what it was when its slot was found taken.
@@ -351,33 +295,4 @@ fn refused(cursors: &Cursors, claim: &AtomicU64, a: u64) -> Option<Refusal> {
         OPEN => Refusal::Full,
         _ => Refusal::Closed,
     })
-}
-
-/// What lies behind a slot at which somebody slow is.
-enum Behind {
-    /// A slot that can be claimed, with none but slow ones before it.
-    Room,
-    Kept,
-    /// Others have claimed there meanwhile.
-    Moved,
-}
-
-/// P15.
-fn room_behind<M: Memory>(memory: &M, tail: u64) -> Result<Behind, Trouble> {
-    let g = memory.geometry();
-    let mut p = tail;
-    for _ in 1..g.slots() {
-        p = g.next(p);
-        let index = g.index(p);
-        let a = memory.claim(index).load(Ordering::Acquire);
-        if g.ahead(lap(a), g.lap(p)) != -1 {
-            return Ok(Behind::Moved);
-        }
-        match seat(g, a, memory.word(index).load(Ordering::Acquire))? {
-            Seat::Room => return Ok(Behind::Room),
-            Seat::Kept => return Ok(Behind::Kept),
-            Seat::Slow => {}
-        }
-    }
-    Ok(Behind::Kept)
 }

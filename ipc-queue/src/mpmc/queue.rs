@@ -4,32 +4,25 @@ use super::end;
 use super::error::OpenError;
 use super::layout::{Shape, Shared};
 use super::memory::{Memory, OPEN, Trouble};
-use super::push::Tail;
+use super::options::{QueueOptions, bytes};
 use super::receiver::Receiver;
+use super::seat::has_room;
 use super::sender::Sender;
 use super::stats::Stats;
 use super::sweep::sweep;
 use super::word::{self, State};
 use ipc_core::atomic::Ordering;
 use ipc_core::{
-    Address, Departed, Error, Kind, Object, ObjectSpec, Payload, Place, Result, Segment,
-    SegmentBuilder, SharedWords, TypeTag,
+    Address, Departed, Error, Kind, Object, Payload, Place, Result, Segment, SharedWords,
 };
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
 
-static KIND: Kind = Kind {
+pub(super) static KIND: Kind = Kind {
     name: "mpmc queue",
     sweep: sweep_object,
 };
 ipc_core::register_at_start!(KIND);
-
-/// The name of the one object in a segment made by [`Queue::create`].
-const ONLY: &str = "queue";
-/// Places for senders, and for receivers, in a queue with a segment of its own.
-const HANDLES: u32 = 256;
-/// Positions start in this lap: the one before is the claims' at first.
-const FIRST_LAP: u64 = 1;
 
 fn sweep_object(object: &Object, departed: &Departed<'_>) -> Result<()> {
     let shape = Shape::from_object(object)?;
@@ -86,126 +79,13 @@ impl<T: Payload> Clone for Queue<T> {
     }
 }
 
-/// Settings of a queue beyond its capacity. Made by [`Queue::options`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct QueueOptions<T: Payload> {
-    element: TypeTag,
-    first_lap: u64,
-    _messages: PhantomData<T>,
-}
-
-impl<T: Payload> QueueOptions<T> {
-    /// A name for the message type, where two programs call it differently. Default: the type's
-    /// own name without its path.
-    pub fn type_name(mut self, name: &str) -> Self {
-        self.element = TypeTag::named::<T>(name);
-        self
-    }
-
-    /// For tests of what happens where counters wrap: the lap in which positions start.
-    #[doc(hidden)]
-    pub fn first_lap(mut self, lap: u64) -> Self {
-        self.first_lap = lap;
-        self
-    }
-
-    /// As [`Queue::create`].
-    ///
-    /// # Errors
-    /// As [`Queue::create`].
-    pub fn create(&self, place: impl Into<Place>, capacity: usize) -> Result<Queue<T>> {
-        let (_, queue) = Self::segment_for(place, capacity)?
-            .create_with(|segment| self.create_in(segment, ONLY, capacity))?;
-        Ok(queue)
-    }
-
-    /// As [`Queue::open`].
-    ///
-    /// # Errors
-    /// As [`Queue::open`].
-    pub fn open(&self, address: impl Into<Address>) -> Result<Queue<T>> {
-        KIND.register();
-        self.open_in(&Segment::open(address)?, ONLY)
-    }
-
-    /// As [`Queue::open_or_create`].
-    ///
-    /// # Errors
-    /// As [`Queue::open_or_create`].
-    pub fn open_or_create(&self, place: impl Into<Place>, capacity: usize) -> Result<Queue<T>> {
-        KIND.register();
-        let segment = Self::segment_for(place, capacity)?
-            .open_or_create_with(|segment| self.create_in(segment, ONLY, capacity).map(drop))?;
-        self.open_in(&segment, ONLY)
-    }
-
-    /// As [`Queue::create_in`].
-    ///
-    /// # Errors
-    /// As [`Queue::create_in`].
-    pub fn create_in(&self, segment: &Segment, name: &str, capacity: usize) -> Result<Queue<T>> {
-        let shape = Shape::of::<T>(capacity, segment.handle_limit())?;
-        let spec = ObjectSpec {
-            kind: &KIND,
-            element: self.element.clone(),
-            config: shape.config(),
-            len: bytes(&shape),
-        };
-        let lap = self.first_lap;
-        let object = segment.create_object(name, &spec, |object| {
-            let memory = shape.untyped(object)?;
-            let g = memory.geometry();
-            let first = g.lap_plus(lap, 0);
-            for index in 0..capacity {
-                let before = word::free(g.lap_plus(first, -1));
-                memory.claim(index).store(before, Ordering::Relaxed);
-                let free = word::free(first);
-                memory.word(index).store(free, Ordering::Relaxed);
-            }
-            let start = g.plus_laps(0, lap.cast_signed());
-            memory.words.cursors.tail.0.store(start, Ordering::Relaxed);
-            // Whoever is before it with his `seen` has this as his first hint.
-            memory
-                .words
-                .cursors
-                .head
-                .0
-                .store(start << 24, Ordering::Relaxed);
-            Ok(())
-        })?;
-        Queue::new(object)
-    }
-
-    /// As [`Queue::open_in`].
-    ///
-    /// # Errors
-    /// As [`Queue::open_in`].
-    pub fn open_in(&self, segment: &Segment, name: &str) -> Result<Queue<T>> {
-        Queue::new(segment.open_object(name, &KIND, &self.element)?)
-    }
-
-    fn segment_for(place: impl Into<Place>, capacity: usize) -> Result<SegmentBuilder> {
-        let shape = Shape::of::<T>(capacity, HANDLES)?;
-        Ok(Segment::builder(place)
-            .size(bytes(&shape) as usize)
-            .handles(HANDLES)
-            .objects(1))
-    }
-}
-
-fn bytes(shape: &Shape) -> u64 {
-    // What is beyond the address space is refused by the segment.
-    shape.bytes().unwrap_or(u64::MAX)
-}
-
 impl<T: Payload> Queue<T> {
     /// Creates a segment with one queue in it, for `capacity` messages, at least 1. A string is a
     /// name in `/dev/shm`; see [`Place`]. There is room for 64 processes and 256 handles; for
     /// more, make the segment yourself and use [`create_in`](Self::create_in).
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for an impossible capacity; those of [`SegmentBuilder::create`].
+    /// [`Error::OutOfRange`] for an impossible capacity; those of [`SegmentBuilder::create`](ipc_core::SegmentBuilder::create).
     pub fn create(place: impl Into<Place>, capacity: usize) -> Result<Self> {
         Self::options().create(place, capacity)
     }
@@ -245,11 +125,7 @@ impl<T: Payload> Queue<T> {
 
     /// Settings beyond the capacity.
     pub fn options() -> QueueOptions<T> {
-        QueueOptions {
-            element: TypeTag::of::<T>(),
-            first_lap: FIRST_LAP,
-            _messages: PhantomData,
-        }
+        QueueOptions::new()
     }
 
     /// Bytes that a queue for `capacity` messages takes of a segment with this many handles, for
@@ -262,7 +138,7 @@ impl<T: Payload> Queue<T> {
         Ok(bytes(&shape).next_multiple_of(128) as usize)
     }
 
-    fn new(object: Object) -> Result<Self> {
+    pub(super) fn new(object: Object) -> Result<Self> {
         Ok(Self {
             shape: Shape::from_object(&object)?,
             object,
@@ -342,9 +218,9 @@ impl<T: Payload> Queue<T> {
     /// # Errors
     /// [`Error::Forked`]; [`Error::Corrupted`].
     pub fn is_full(&self) -> Result<bool> {
-        let sees_room = Tail::sees_room(&self.untyped()?);
-        let sees_room = sees_room.map_err(|trouble| explain(&self.object, trouble))?;
-        Ok(!sees_room)
+        let has_room = has_room(&self.untyped()?);
+        let has_room = has_room.map_err(|trouble| explain(&self.object, trouble))?;
+        Ok(!has_room)
     }
 
     /// What the queue has seen.
@@ -356,7 +232,7 @@ impl<T: Payload> Queue<T> {
         let senders = self.shape.senders(&self.object)?;
         let receivers = self.shape.receivers(&self.object)?;
         let sum = |count: fn(&super::members::Member) -> u64, of: &super::members::Members| {
-            of.table.iter().map(count).fold(0, u64::wrapping_add)
+            of.places.iter().map(count).fold(0, u64::wrapping_add)
         };
         Ok(Stats {
             pushed: sum(|it| it.messages.load(Relaxed), &senders),

@@ -1,26 +1,23 @@
 //! The receiving handle.
 
-use super::end::{self, End};
 use super::error::{OpenError, PopError};
 use super::guard::ReadGuard;
 use super::layout::Shared;
-use super::members::{self, Members};
-use super::memory::{Memory, Trouble};
+use super::members::Watch;
+use super::membership::Membership;
+use super::memory::OPEN;
 use super::pop::{Head, Taken};
 use super::queue::{Queue, explain};
 use super::sweep::sweep;
 use super::wait::{Waited, Waiter, Waiting};
-use super::word::OwnerBits;
-use ipc_core::atomic::Ordering;
-use ipc_core::{Attachment, Deadline, Owner, Payload, SLICE, SharedCells, Wait};
+use super::waiters::{Answer, MessageWaiter};
+use ipc_core::{Attachment, Deadline, Payload, SLICE, SharedCells, Wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Every so many refusals in a row, a polling receiver looks after the dead.
 const REFUSALS_PER_LOOK: u32 = 64;
-/// Looks for a message that a closed queue seems to have.
-const LOOKS: u32 = 64;
 
 /// A handle that pops. It can be sent to another thread; for a second one at the same time, see
 /// [`try_clone`](Self::try_clone).
@@ -37,62 +34,30 @@ pub struct Receiver<T: Payload> {
     refusals: u32,
     /// When all slots are looked at again, if nothing comes.
     next_refresh: Deadline,
-    /// Guards that exist, or were forgotten.
-    pub(super) guards: u64,
-    /// Messages counted at this place.
-    messages: u64,
-    /// The deaths of senders that were reported.
-    deaths_seen: u64,
-    place: usize,
-    bits: OwnerBits,
-    senders: Members,
-    receivers: Members,
-    owner: Owner,
+    watch: Watch,
+    pub(super) member: Membership,
     queue: Queue<T>,
-}
-
-/// What there is to say to who wants a message.
-enum Answer {
-    Message(Taken),
-    Ended,
-    SendersDied,
-    Trouble(Trouble),
 }
 
 impl<T: Payload> Receiver<T> {
     pub(super) fn new(queue: &Queue<T>) -> Result<Self, OpenError> {
         let memory = queue.shape().typed(queue.object())?;
-        let receivers = queue.shape().receivers(queue.object())?;
-        let senders = queue.shape().senders(queue.object())?;
-        let owner = queue.segment().owner()?;
         let census = &memory.words.census;
-        let join = || receivers.join(&census.receivers_turn, &census.other_deaths, owner.id());
-        let place = match join() {
-            Some(place) => place,
-            None => {
-                queue.segment().recover()?;
-                join().ok_or_else(|| OpenError::Crowded {
-                    queue: queue.object().to_string(),
-                    role: "receiver",
-                    limit: receivers.table.len(),
-                })?
-            }
-        };
-        let bits = members::bits(place, owner.id());
+        let member = Membership::take(
+            queue,
+            "receiver",
+            queue.shape().receivers(queue.object())?,
+            &census.receivers_turn,
+            &census.other_deaths,
+        )?;
         Ok(Self {
-            head: Head::join(&memory, bits),
+            head: Head::join(&memory, member.bits),
             attachment: queue.segment().attachment().clone(),
             wait: Wait::default(),
             refusals: 0,
             next_refresh: Deadline::after(SLICE),
-            guards: 0,
-            messages: receivers.table.at(place).messages.load(Relaxed),
-            deaths_seen: 0,
-            place,
-            bits,
-            senders,
-            receivers,
-            owner,
+            watch: Watch::new(queue.shape().senders(queue.object())?),
+            member,
             queue: queue.clone(),
             memory,
         })
@@ -234,7 +199,7 @@ impl<T: Payload> Receiver<T> {
             popped += 1;
         }
         self.head.publish(&self.memory);
-        self.count(popped as u64);
+        self.member.count(popped as u64);
         self.memory.words.cursors.room.ring(self.memory.fences);
         Ok(Some(popped))
     }
@@ -334,13 +299,12 @@ impl<T: Payload> Receiver<T> {
         let mut waiter = MessageWaiter {
             memory: &self.memory,
             head: &mut self.head,
-            senders: &self.senders,
-            deaths_seen: &mut self.deaths_seen,
+            watch: &mut self.watch,
+            end: OPEN,
         };
         let Waited { found, slept } = waiting.run(&mut waiter)?;
         if slept {
-            let sleeps = &self.receivers.table.at(self.place).sleeps;
-            sleeps.store(sleeps.load(Relaxed) + 1, Relaxed);
+            self.member.count_sleep();
         }
         match found {
             Some(answer) => self.say(answer),
@@ -357,8 +321,8 @@ impl<T: Payload> Receiver<T> {
         let mut waiter = MessageWaiter {
             memory: &self.memory,
             head: &mut self.head,
-            senders: &self.senders,
-            deaths_seen: &mut self.deaths_seen,
+            watch: &mut self.watch,
+            end: OPEN,
         };
         if let Some(answer) = waiter.attempt() {
             self.refusals = 0;
@@ -370,6 +334,7 @@ impl<T: Payload> Receiver<T> {
             if self.next_refresh.has_passed() {
                 self.next_refresh = Deadline::after(SLICE);
                 self.head.forget();
+                self.watch.deaths_of_all(&self.memory.words.census.deaths);
             }
             self.queue.segment().recover_if_due(SLICE)?;
         }
@@ -385,84 +350,45 @@ impl<T: Payload> Receiver<T> {
         }
     }
 
+    /// As [`take`](Self::take), but without a guard: for those who hold several messages at once.
+    /// Whatever is held when the receiver is dropped is given back.
+    pub(crate) fn hold(&mut self) -> Result<Option<Taken>, PopError> {
+        let taken = self.next(Deadline::NEVER, PopError::Empty)?;
+        self.member.guards += u64::from(taken.is_some());
+        self.head.publish(&self.memory);
+        Ok(taken)
+    }
+
+    /// As [`hold`](Self::hold), if a message is just there. Why there is none, that tells.
+    pub(crate) fn hold_next(&mut self) -> Option<Taken> {
+        let taken = self.take_fast()?;
+        self.member.guards += 1;
+        self.head.publish(&self.memory);
+        Some(taken)
+    }
+
+    /// A copy of a message that is held.
+    pub(crate) fn copy(&self, taken: &Taken) -> T {
+        self.memory.cells.read(taken.index)
+    }
+
+    pub(crate) fn is_mine(&self) -> bool {
+        self.attachment.is_mine()
+    }
+
     /// Frees the slot of a message that has been read.
     #[inline(always)]
-    pub(super) fn finish(&mut self, taken: Taken) {
+    pub(crate) fn finish(&mut self, taken: Taken) {
         self.head.finish(&self.memory, taken);
-        self.count(1);
+        self.member.count(1);
         self.memory.words.cursors.room.ring(self.memory.fences);
     }
 
-    #[inline(always)]
-    fn count(&mut self, messages: u64) {
-        self.messages = self.messages.wrapping_add(messages);
-        let member = self.receivers.table.at(self.place);
-        member.messages.store(self.messages, Relaxed);
-    }
-
     /// Gives a message back unfinished.
-    pub(super) fn give_back(&mut self, taken: Taken) {
+    pub(crate) fn give_back(&mut self, taken: Taken) {
         self.head.give_back(&self.memory, taken);
         self.memory.words.census.redelivered.fetch_add(1, Relaxed);
         self.memory.words.cursors.messages.ring(self.memory.fences);
-    }
-}
-
-struct MessageWaiter<'a, T: Payload> {
-    memory: &'a Shared<SharedCells<T>>,
-    head: &'a mut Head,
-    senders: &'a Members,
-    deaths_seen: &'a mut u64,
-}
-
-impl<T: Payload> MessageWaiter<'_, T> {
-    fn look_everywhere(&mut self) -> Result<Option<Answer>, Trouble> {
-        // Deaths first: all that the dead committed is found after this.
-        let deaths = self.senders.deaths_of_all(&self.memory.words.census.deaths);
-        // Bounded: damaged words may show messages that nobody can take.
-        for _ in 0..LOOKS {
-            if let Some(taken) = self.head.take(self.memory)? {
-                return Ok(Some(Answer::Message(taken)));
-            }
-            match end::judge(self.memory)? {
-                End::Ended => return Ok(Some(Answer::Ended)),
-                End::NotYet => return Ok(None),
-                End::Open => break,
-                // One of those that its sender may still take back: nobody announces it.
-                End::Messages => self.head.forget(),
-            }
-        }
-        if let Some(deaths) = deaths
-            && deaths != *self.deaths_seen
-        {
-            *self.deaths_seen = deaths;
-            return Ok(Some(Answer::SendersDied));
-        }
-        Ok(None)
-    }
-}
-
-impl<T: Payload> Waiter for MessageWaiter<'_, T> {
-    type Found = Answer;
-    type Seen = [u64; 3];
-
-    fn look(&self) -> [u64; 3] {
-        let slot = self.memory.word(self.head.index(self.memory));
-        let cursors = &self.memory.words.cursors;
-        [
-            slot.load(Ordering::Relaxed),
-            cursors.late.load(Ordering::Relaxed),
-            cursors.end.load(Ordering::Relaxed),
-        ]
-    }
-
-    fn refresh(&mut self) {
-        self.head.forget();
-    }
-
-    fn attempt(&mut self) -> Option<Answer> {
-        self.look_everywhere()
-            .unwrap_or_else(|trouble| Some(Answer::Trouble(trouble)))
     }
 }
 
@@ -471,13 +397,13 @@ impl<T: Payload> Drop for Receiver<T> {
         if !self.attachment.is_mine() {
             return;
         }
-        if self.guards > 0 {
+        if self.member.guards > 0 {
             // Forgotten ones: their messages are still ours.
-            let redelivered = sweep(&self.memory, &(), &self.bits);
+            let redelivered = sweep(&self.memory, &(), &self.member.bits);
             let census = &self.memory.words.census;
             census.redelivered.fetch_add(redelivered, Relaxed);
         }
-        self.receivers.leave(self.place, self.owner.id());
+        self.member.leave();
         // The end may have waited for what this one held.
         self.memory.words.cursors.messages.ring(self.memory.fences);
     }

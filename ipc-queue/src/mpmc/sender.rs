@@ -4,17 +4,14 @@ use super::end;
 use super::error::{OpenError, PushError};
 use super::guard::WriteGuard;
 use super::layout::Shared;
-use super::members::{self, Members};
-use super::memory::Memory;
+use super::membership::Membership;
 use super::push::{Claim, Committed, Refusal, Tail};
 use super::queue::{Queue, explain};
 use super::sweep::sweep;
-use super::wait::{Waited, Waiter, Waiting};
-use super::word::OwnerBits;
-use ipc_core::atomic::Ordering;
-use ipc_core::{Attachment, Deadline, Owner, Payload, SLICE, SharedCells, Wait};
+use super::wait::{Waited, Waiting};
+use super::waiters::RoomWaiter;
+use ipc_core::{Attachment, Deadline, Payload, SLICE, SharedCells, Wait};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Every so many refusals in a row, a polling sender looks after the dead.
@@ -31,14 +28,7 @@ pub struct Sender<T: Payload> {
     pub(super) attachment: Arc<Attachment>,
     wait: Wait,
     refusals: u32,
-    /// Guards that exist, or were forgotten.
-    pub(super) guards: u64,
-    /// Messages counted at this place.
-    messages: u64,
-    place: usize,
-    bits: OwnerBits,
-    senders: Members,
-    owner: Owner,
+    pub(super) member: Membership,
     queue: Queue<T>,
 }
 
@@ -51,32 +41,20 @@ impl<T: Payload> Sender<T> {
             });
         }
         let senders = queue.shape().senders(queue.object())?;
-        let owner = queue.segment().owner()?;
         let census = &memory.words.census;
-        let join = || senders.join(&census.senders_turn, &census.deaths, owner.id());
-        let place = match join() {
-            Some(place) => place,
-            None => {
-                queue.segment().recover()?;
-                join().ok_or_else(|| OpenError::Crowded {
-                    queue: queue.object().to_string(),
-                    role: "sender",
-                    limit: senders.table.len(),
-                })?
-            }
-        };
-        let bits = members::bits(place, owner.id());
+        let member = Membership::take(
+            queue,
+            "sender",
+            senders,
+            &census.senders_turn,
+            &census.deaths,
+        )?;
         Ok(Self {
-            tail: Tail::join(&memory, bits),
+            tail: Tail::join(&memory, member.bits),
             attachment: queue.segment().attachment().clone(),
             wait: Wait::default(),
             refusals: 0,
-            guards: 0,
-            messages: senders.table.at(place).messages.load(Relaxed),
-            place,
-            bits,
-            senders,
-            owner,
+            member,
             queue: queue.clone(),
             memory,
         })
@@ -266,6 +244,10 @@ impl<T: Payload> Sender<T> {
         &self.queue
     }
 
+    pub(crate) fn is_mine(&self) -> bool {
+        self.attachment.is_mine()
+    }
+
     #[inline(always)]
     fn claim_fast(&mut self) -> Option<Claim> {
         if self.attachment.is_mine() {
@@ -307,8 +289,7 @@ impl<T: Payload> Sender<T> {
         };
         let Waited { found, slept } = waiting.run(&mut waiter)?;
         if slept {
-            let sleeps = &self.senders.table.at(self.place).sleeps;
-            sleeps.store(sleeps.load(Relaxed) + 1, Relaxed);
+            self.member.count_sleep();
         }
         match found {
             Some(result) => result.map_err(|refusal| self.refused(refusal, otherwise)),
@@ -360,18 +341,11 @@ impl<T: Payload> Sender<T> {
         self.memory.words.cursors.messages.ring(self.memory.fences);
         match committed {
             Committed::Yes => {
-                self.count(1);
+                self.member.count(1);
                 Ok(())
             }
             Committed::TooLate => Err(PushError::Closed),
         }
-    }
-
-    #[inline(always)]
-    fn count(&mut self, messages: u64) {
-        self.messages = self.messages.wrapping_add(messages);
-        let member = self.senders.table.at(self.place);
-        member.messages.store(self.messages, Relaxed);
     }
 
     /// Gives a claimed slot back unwritten.
@@ -404,34 +378,9 @@ impl<T: Payload> Sender<T> {
             }
             pushed += 1;
         }
-        self.count(pushed as u64 - 1);
+        self.member.count(pushed as u64 - 1);
         self.memory.words.cursors.messages.ring(self.memory.fences);
         Ok(pushed)
-    }
-}
-
-struct RoomWaiter<'a, T: Payload> {
-    memory: &'a Shared<SharedCells<T>>,
-    tail: &'a mut Tail,
-}
-
-impl<T: Payload> Waiter for RoomWaiter<'_, T> {
-    type Found = Result<Claim, Refusal>;
-    type Seen = [u64; 2];
-
-    fn look(&self) -> [u64; 2] {
-        let slot = self.memory.word(self.tail.index(self.memory));
-        let end = &self.memory.words.cursors.end;
-        [slot.load(Ordering::Relaxed), end.load(Ordering::Relaxed)]
-    }
-
-    fn refresh(&mut self) {}
-
-    fn attempt(&mut self) -> Option<Self::Found> {
-        match self.tail.claim(self.memory) {
-            Err(Refusal::Full) => None,
-            other => Some(other),
-        }
     }
 }
 
@@ -440,11 +389,11 @@ impl<T: Payload> Drop for Sender<T> {
         if !self.attachment.is_mine() {
             return;
         }
-        if self.guards > 0 {
+        if self.member.guards > 0 {
             // Forgotten ones: their slots are still ours.
-            sweep(&self.memory, &self.bits, &());
+            sweep(&self.memory, &self.member.bits, &());
         }
-        self.senders.leave(self.place, self.owner.id());
+        self.member.leave();
         // The last one to go may leave only dead ones behind.
         self.memory.words.cursors.messages.ring(self.memory.fences);
         self.memory.words.cursors.room.ring(self.memory.fences);

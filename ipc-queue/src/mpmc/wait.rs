@@ -7,12 +7,10 @@ use std::cell::Cell;
 /// Somebody who waits.
 pub(crate) trait Waiter {
     type Found;
-    /// What a change shows in first. Equal while nothing happens.
-    type Seen: PartialEq;
 
-    /// Loads the few words that change when what is awaited comes, mostly. No others: a poller
-    /// takes their lines from those who write them.
-    fn look(&self) -> Self::Seen;
+    /// Whether one of the few words in which what is awaited shows first, mostly, is not what the
+    /// last attempt saw. Loads no others: a poller takes their lines from those who write them.
+    fn has_changed(&self) -> bool;
 
     /// Called about every slice of a wait: what was found dealt with is looked at again, since who
     /// was to announce a change may be stopped.
@@ -44,8 +42,8 @@ const POLLS_PER_ATTEMPT: u32 = 64;
 const POLLS_PER_CLOCK: u32 = 256;
 /// Polls of the adaptive policy before it gives up its core, and times it does so before it
 /// sleeps.
-const SPINS: u32 = 1_000;
-const YIELDS: u32 = 8;
+const SPINS: u32 = 128;
+const YIELDS: u32 = 16;
 /// The most pauses between two polls: each poll takes the line from whoever writes to it.
 const MOST_PAUSES: u32 = 8;
 
@@ -59,7 +57,7 @@ impl Waiting<'_> {
         match self.policy {
             Wait::Busy => return self.spin(waiter).map(awake),
             Wait::Adaptive => {
-                if let Some(found) = spin_a_while(waiter) {
+                if let Some(found) = spin_a_while(waiter, self.deadline) {
                     return Ok(awake(Some(found)));
                 }
             }
@@ -102,12 +100,16 @@ impl Waiting<'_> {
     }
 }
 
-fn spin_a_while<W: Waiter>(waiter: &mut W) -> Option<W::Found> {
+fn spin_a_while<W: Waiter>(waiter: &mut W, deadline: Deadline) -> Option<W::Found> {
     if let Some(found) = poll(waiter, SPINS) {
         return Some(found);
     }
     // More processes than cores: let the one that is awaited run.
+    // A yield lasts for as long as the others want, so not when the time is short.
     for _ in 0..YIELDS {
+        if deadline < Deadline::after(SLICE) {
+            break;
+        }
         std::thread::yield_now();
         if let Some(found) = waiter.attempt() {
             return Some(found);
@@ -117,15 +119,13 @@ fn spin_a_while<W: Waiter>(waiter: &mut W) -> Option<W::Found> {
 }
 
 fn poll<W: Waiter>(waiter: &mut W, polls: u32) -> Option<W::Found> {
-    let mut seen = waiter.look();
-    for count in 1..=polls {
-        if count % POLLS_PER_ATTEMPT == 0 || waiter.look() != seen {
-            if let Some(found) = waiter.attempt() {
-                return Some(found);
-            }
-            seen = waiter.look();
+    for count in 0..polls {
+        if (count % POLLS_PER_ATTEMPT == 0 || waiter.has_changed())
+            && let Some(found) = waiter.attempt()
+        {
+            return Some(found);
         }
-        for _ in 0..count.min(MOST_PAUSES) {
+        for _ in 0..count.clamp(1, MOST_PAUSES) {
             pause();
         }
     }

@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub fn promptly<R>(limit: Duration, run: impl FnOnce() -> R) -> R {
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        if let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(PATIENCE) {
+        if let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(limit.max(PATIENCE)) {
             // Past the capture of output, which would die with the process.
             let _ = io::stderr().write_all(b"a run hangs\n");
             std::process::abort();

@@ -1,0 +1,99 @@
+//! What senders and receivers look at while they wait.
+
+use super::end::{self, End};
+use super::layout::Shared;
+use super::members::Watch;
+use super::memory::{OPEN, Trouble};
+use super::pop::{Head, Taken};
+use super::push::{Claim, Refusal, Tail};
+use super::wait::Waiter;
+use ipc_core::atomic::Ordering;
+use ipc_core::{Payload, SharedCells};
+
+/// Looks for a message that a closed queue seems to have.
+const LOOKS: u32 = 64;
+
+/// A sender that waits for room.
+pub(super) struct RoomWaiter<'a, T: Payload> {
+    pub memory: &'a Shared<SharedCells<T>>,
+    pub tail: &'a mut Tail,
+}
+
+impl<T: Payload> Waiter for RoomWaiter<'_, T> {
+    type Found = Result<Claim, Refusal>;
+
+    fn has_changed(&self) -> bool {
+        !self.tail.is_still_blocked(self.memory)
+            || self.memory.words.cursors.end.load(Ordering::Relaxed) != OPEN
+    }
+
+    fn refresh(&mut self) {}
+
+    fn attempt(&mut self) -> Option<Self::Found> {
+        match self.tail.claim(self.memory) {
+            Err(Refusal::Full) => None,
+            other => Some(other),
+        }
+    }
+}
+
+/// What there is to say to who wants a message.
+pub(super) enum Answer {
+    Message(Taken),
+    Ended,
+    SendersDied,
+    Trouble(Trouble),
+}
+
+/// A receiver that waits for a message.
+pub(super) struct MessageWaiter<'a, T: Payload> {
+    pub memory: &'a Shared<SharedCells<T>>,
+    pub head: &'a mut Head,
+    pub watch: &'a mut Watch,
+    /// The word `end` as the last attempt saw it.
+    pub end: u64,
+}
+
+impl<T: Payload> MessageWaiter<'_, T> {
+    fn look_everywhere(&mut self) -> Result<Option<Answer>, Trouble> {
+        // Deaths first: all that the dead committed is found after this.
+        let deaths = self.watch.unreported(&self.memory.words.census.deaths);
+        self.end = self.memory.words.cursors.end.load(Ordering::Relaxed);
+        // Bounded: damaged words may show messages that nobody can take.
+        for _ in 0..LOOKS {
+            if let Some(taken) = self.head.take(self.memory)? {
+                return Ok(Some(Answer::Message(taken)));
+            }
+            match end::judge(self.memory)? {
+                End::Ended => return Ok(Some(Answer::Ended)),
+                End::NotYet => return Ok(None),
+                End::Open => break,
+                // One of those that its sender may still take back: nobody announces it.
+                End::Messages => self.head.forget(),
+            }
+        }
+        Ok(deaths.map(|deaths| {
+            self.watch.report(deaths);
+            Answer::SendersDied
+        }))
+    }
+}
+
+impl<T: Payload> Waiter for MessageWaiter<'_, T> {
+    type Found = Answer;
+
+    fn has_changed(&self) -> bool {
+        self.head.has_news(self.memory)
+            || self.memory.words.cursors.end.load(Ordering::Relaxed) != self.end
+    }
+
+    fn refresh(&mut self) {
+        self.head.forget();
+        self.watch.deaths_of_all(&self.memory.words.census.deaths);
+    }
+
+    fn attempt(&mut self) -> Option<Answer> {
+        self.look_everywhere()
+            .unwrap_or_else(|trouble| Some(Answer::Trouble(trouble)))
+    }
+}
