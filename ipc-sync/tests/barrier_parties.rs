@@ -253,7 +253,9 @@ fn a_death_at_any_instant_leaves_a_barrier_that_can_be_reset() {
     let states = at_every_instant(
         |segment| Barrier::create_in(segment, "barrier", 2).unwrap(),
         |segment| {
-            let barrier = open(segment);
+            let mut barrier = open(segment);
+            // Nothing that is repeated: it is done step by step.
+            barrier.set_wait(Wait::Park);
             let parties = [barrier.join().unwrap(), barrier.join().unwrap()];
             (barrier, parties)
         },

@@ -169,3 +169,22 @@ fn a_late_sweeper_takes_nothing_from_the_seats_next_user() {
         assert_eq!(memory.free(), 3);
     });
 }
+
+/// Two that settle the same operation, one of them late: the record of a later one stays.
+#[test]
+fn a_record_is_never_replaced_by_an_older_one() {
+    for held in [1, 2] {
+        loom::model(move || {
+            let memory = Checked::new(4);
+            assert!(memory.take(0, held));
+            let others = [1, 2].map(|seat| {
+                let memory = memory.clone();
+                thread::spawn(move || assert!(memory.take(seat, 1)))
+            });
+            memory.give(0, held);
+            others.into_iter().for_each(|it| it.join().unwrap());
+            assert_eq!(give_back(&*memory, 0, || true), Ok(0));
+            assert_eq!(memory.free(), 2);
+        });
+    }
+}

@@ -220,31 +220,49 @@ fn last<M: Memory>(memory: &M, state: State) -> Result<Option<Record>, Corrupted
     }
 }
 
-/// Makes sure that `settled` of the seat named by `state` tells its operation, or that `state` is
-/// history.
-fn settle<M: Memory>(memory: &M, state: State) -> Result<(), Corrupted> {
-    let seat = memory.seat(state.seat()).ok_or(NO_SUCH_SEAT)?;
-    let settled = seat.settled.load(Ordering::Acquire);
-    if Record(settled).epoch() == state.epoch() {
-        return Ok(());
-    }
-    let Some(last) = last(memory, state)? else {
-        return Ok(());
-    };
-    // Release: whoever sees `state` without this seat sees this. If it fails, somebody else settled
-    // the same operation, or a later one.
-    let _ = seat
-        .settled
-        .compare_exchange(settled, last.0, Ordering::AcqRel, Ordering::Relaxed);
-    Ok(())
+/// What came of recording the last operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    Yes,
+    /// `state` is history, or somebody else changed the record: look again.
+    LookAgain,
 }
 
-/// The last operation of a seat, given that `state` is current.
+/// Records the operation that `state` tells in `settled` of its seat.
+fn settle<M: Memory>(memory: &M, state: State) -> Result<Settled, Corrupted> {
+    let seat = memory.seat(state.seat()).ok_or(NO_SUCH_SEAT)?;
+    // Acquire: if this is the record of a later operation, the look below sees that `state` is
+    // history.
+    let settled = seat.settled.load(Ordering::Acquire);
+    if Record(settled).epoch() == state.epoch() {
+        return Ok(Settled::Yes);
+    }
+    let Some(last) = last(memory, state)? else {
+        return Ok(Settled::LookAgain);
+    };
+    if look(memory) != state {
+        return Ok(Settled::LookAgain);
+    }
+    // From here on the record found is an older one, and replaced by nothing but a newer one.
+    // Release: whoever sees `state` without this seat sees this. A failure says nothing about
+    // which operation somebody else recorded: it may be one that was late.
+    let recorded =
+        seat.settled
+            .compare_exchange(settled, last.0, Ordering::AcqRel, Ordering::Relaxed);
+    Ok(match recorded {
+        Ok(_) => Settled::Yes,
+        Err(_) => Settled::LookAgain,
+    })
+}
+
+/// The last operation of a seat, given that `state` is current; `None`: look again.
 fn last_of<M: Memory>(memory: &M, index: usize, state: State) -> Result<Option<Record>, Corrupted> {
     if state.seat() == index {
         return last(memory, state);
     }
-    settle(memory, state)?;
+    if settle(memory, state)? == Settled::LookAgain {
+        return Ok(None);
+    }
     let seat = memory.seat(index).ok_or(NO_SUCH_SEAT)?;
     // Acquire: pairs with the Release in `settle`.
     Ok(Some(Record(seat.settled.load(Ordering::Acquire))))
