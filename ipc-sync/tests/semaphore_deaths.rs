@@ -55,6 +55,25 @@ fn a_killed_holders_permits_come_back_exactly_and_once_however_many_notice() {
 }
 
 #[test]
+fn who_changed_the_number_of_permits_holds_none_of_them() {
+    let segment = segment();
+    let semaphore = Semaphore::create_in(&segment, NAME, 1).unwrap();
+    for round in 1..10 {
+        let peer = Peer::ready(&segment, |segment, line| {
+            let semaphore = open(segment);
+            semaphore.add_permits(3).unwrap();
+            let _held = semaphore.acquire().unwrap();
+            semaphore.reduce_permits(2).unwrap();
+            line.say_and_wait(1);
+        });
+        peer.kill();
+        segment.recover().unwrap();
+        assert_eq!(semaphore.permits().unwrap(), 1 + round);
+        assert_eq!(semaphore.available().unwrap(), 1 + round);
+    }
+}
+
+#[test]
 fn who_waits_has_a_dead_ones_permits_within_two_slices() {
     for (policy, wait) in POLICIES.into_iter().enumerate() {
         let segment = segment();
