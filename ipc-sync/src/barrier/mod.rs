@@ -1,6 +1,6 @@
 //! A point that all parties must have reached before any goes on.
 //!
-//! The state machine is in [`state`](crate::barrier::state).
+//! The state machine is in [`state`].
 
 mod error;
 mod party;
