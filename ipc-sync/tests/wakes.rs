@@ -7,11 +7,14 @@ use ipc_sync::{Barrier, BarrierError, CountingSemaphore, Latch, RwLock, Semaphor
 use robust::{Peer, segment, undisturbed, until};
 use std::time::{Duration, Instant};
 
-/// The delay must be much less than a slice.
+/// The delay must be much less than a slice, if not at once, then when the machine is less busy.
 #[track_caller]
 fn is_prompt(mut delay: impl FnMut() -> Duration) {
-    let delay = undisturbed("woken after", (0..12).map(|_| delay()).collect());
-    assert!(delay < Duration::from_millis(4), "{delay:?}");
+    let is_prompt = (0..5).any(|_| {
+        let delay = undisturbed("woken after", (0..8).map(|_| delay()).collect());
+        delay < Duration::from_millis(4)
+    });
+    assert!(is_prompt);
 }
 
 /// How long a process that sleeps by `wait` goes on sleeping after `wake`.

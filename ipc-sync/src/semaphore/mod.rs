@@ -1,6 +1,6 @@
 //! Permits that belong to whoever acquired them. The state machine is in
-//! [`word`](crate::semaphore::word), who holds what in
-//! [`seats`](crate::semaphore::seats).
+//! [`word`], who holds what in
+//! [`seats`].
 
 mod error;
 #[cfg(all(test, loom))]

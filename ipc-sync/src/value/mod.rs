@@ -1,8 +1,8 @@
 //! A value that processes share.
 //!
-//! Up to eight bytes lie in one atomic word ([`small`](crate::value::small)); more are written
+//! Up to eight bytes lie in one atomic word ([`small`]); more are written
 //! beside the old value and swapped in, by the state machine in
-//! [`large`](crate::value::large).
+//! [`large`].
 
 mod array;
 mod elements;
