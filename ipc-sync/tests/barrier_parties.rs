@@ -212,6 +212,32 @@ fn a_dead_party_breaks_it_within_two_slices_whether_it_waited_or_not() {
 }
 
 #[test]
+fn all_have_passed_though_one_dies_while_it_is_woken() {
+    let segment = segment();
+    let barrier = Barrier::create_in(&segment, "barrier", 3).unwrap();
+    for _ in 0..15 {
+        let mut mine = barrier.join().unwrap();
+        let (victim, other) = (
+            Peer::ready(&segment, waiter(2)),
+            Peer::ready(&segment, waiter(2)),
+        );
+        until("they sleep", || victim.sleeps() && other.sleeps());
+        // So that its death is known before it looks.
+        other.stop();
+        assert_eq!(mine.wait().unwrap(), Arrival::Leader);
+        victim.kill();
+        segment.recover().unwrap();
+        assert!(barrier.is_broken().unwrap());
+        other.resume();
+        assert_eq!(other.line.hear(), 2);
+        other.line.say(0);
+        other.join();
+        drop(mine);
+        barrier.reset().unwrap();
+    }
+}
+
+#[test]
 fn a_full_barrier_of_dead_parties_is_broken_and_can_be_reset() {
     let segment = segment();
     let barrier = Barrier::create_in(&segment, "barrier", 2).unwrap();

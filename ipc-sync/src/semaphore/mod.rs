@@ -1,6 +1,5 @@
-//! Permits that belong to whoever acquired them. The state machine is in
-//! [`word`], who holds what in
-//! [`seats`].
+//! Permits that belong to whoever acquired them. The state machine is in [`word`], who holds what
+//! in [`seats`].
 
 mod error;
 #[cfg(all(test, loom))]
