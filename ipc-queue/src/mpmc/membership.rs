@@ -15,8 +15,6 @@ pub(super) struct Membership {
     owner: Owner,
     /// How this handle stands in words.
     pub bits: OwnerBits,
-    /// Messages counted at the place.
-    messages: u64,
     /// Guards that exist, or were forgotten.
     pub guards: u64,
 }
@@ -45,7 +43,6 @@ impl Membership {
         };
         Ok(Self {
             bits: members::bits(place, owner.id()),
-            messages: table.places.at(place).messages.load(Relaxed),
             guards: 0,
             table,
             place,
@@ -55,10 +52,10 @@ impl Membership {
 
     /// Counts messages pushed or popped.
     #[inline(always)]
-    pub(super) fn count(&mut self, messages: u64) {
-        self.messages = self.messages.wrapping_add(messages);
-        let member = self.table.places.at(self.place);
-        member.messages.store(self.messages, Relaxed);
+    pub(super) fn count(&self, messages: u64) {
+        // Nobody else counts here.
+        let counter = &self.table.places.at(self.place).messages;
+        counter.store(counter.load(Relaxed).wrapping_add(messages), Relaxed);
     }
 
     /// Counts a sleep.

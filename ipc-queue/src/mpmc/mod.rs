@@ -25,7 +25,8 @@
 //! # What it promises
 //!
 //! * Anybody may be killed or stopped at any instruction, for ever, and the others go on. While
-//!   somebody is stopped in the middle of an operation, one slot of capacity can be missing; what
+//!   somebody is stopped in the middle of an operation, one slot of capacity can be missing (with
+//!   [`take_slice`](Receiver::take_slice) as many as it holds); what
 //!   the dead held comes back, all of it, as soon as somebody needs it. Nobody waits for a
 //!   particular process, and no time-out ever declares a death.
 //! * A message whose push has returned `Ok` is finished exactly once by a receiver that lives. One
@@ -46,7 +47,7 @@
 //!   taken the message with it (*at most once* for what it does with it).
 //! * [`Receiver::take`] finishes it when the guard is dropped, after the work: a process killed
 //!   before leaves the message to another, and parts of the work may be done twice (*at least
-//!   once*).
+//!   once*). [`Receiver::take_slice`] does that for several at a time.
 //! * For effects that happen exactly once, make them and "message number `n` of sender `s` is done"
 //!   one step (a rename, a transaction, a store to one word), work under a guard, and skip what is
 //!   done when [`ReadGuard::is_redelivered`].
@@ -142,6 +143,7 @@ mod queue;
 mod receiver;
 mod seat;
 mod sender;
+mod slice_guard;
 mod stats;
 mod sweep;
 mod wait;
@@ -158,4 +160,5 @@ pub(crate) use pop::Taken;
 pub use queue::Queue;
 pub use receiver::Receiver;
 pub use sender::Sender;
+pub use slice_guard::{HeldMessage, ReadSliceGuard};
 pub use stats::Stats;

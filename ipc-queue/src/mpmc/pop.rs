@@ -21,7 +21,8 @@ pub(crate) struct Head {
     next: u64,
     /// The `late` up to which there was nothing behind `next`.
     seen: u64,
-    /// A position whose slot was free for its lap when there was no message.
+    /// The position whose slot was free for its lap when there was no message. Behind `next` if
+    /// messages have been taken since.
     awaits: u64,
     me: OwnerBits,
 }
@@ -56,7 +57,7 @@ impl Head {
         let mut joined = Self {
             next: g.plus_laps(tail, -1),
             seen: FORGOTTEN,
-            awaits: 0,
+            awaits: g.plus_laps(tail, -1),
             me,
         };
         let (position, seen) = joined.read_hint(head);
@@ -359,11 +360,16 @@ impl Head {
         memory.cursors().late.fetch_add(1, Ordering::Release);
     }
 
-    /// Whether something has happened since no message was found, as far as two words show.
+    /// Whether something has happened since there was no message, as far as two words show: the
+    /// slot word at the cursor, or of a later slot if the last look found the one here held.
     pub(crate) fn has_news<M: Memory>(&self, memory: &M) -> bool {
         let g = memory.geometry();
-        let word = memory.word(g.index(self.awaits));
-        word.load(Ordering::Relaxed) != free(g.lap(self.awaits))
+        let awaited = if g.is_after(self.next, self.awaits) {
+            self.next
+        } else {
+            self.awaits
+        };
+        memory.word(g.index(awaited)).load(Ordering::Relaxed) != free(g.lap(awaited))
             || memory.cursors().late.load(Ordering::Relaxed) & SEEN != self.seen
     }
 
@@ -382,5 +388,27 @@ impl Head {
             p = g.next(p);
         }
         p
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_means_the_nearest_position() {
+        let edge = 1 << HINT_BITS;
+        for next in [5, edge - 3, edge, 7 * edge + 2, u64::MAX - 1, 0] {
+            let head = Head {
+                next,
+                seen: FORGOTTEN,
+                awaits: next,
+                me: OwnerBits::new(0, 1),
+            };
+            for distance in [-1000, -1, 0, 1, 1000] {
+                let position = next.wrapping_add_signed(distance);
+                assert_eq!(head.read_hint(position << SEEN_BITS | 9), (position, 9));
+            }
+        }
     }
 }

@@ -85,7 +85,8 @@ impl<T: Payload> Queue<T> {
     /// more, make the segment yourself and use [`create_in`](Self::create_in).
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for an impossible capacity; those of [`SegmentBuilder::create`](ipc_core::SegmentBuilder::create).
+    /// [`Error::OutOfRange`] for an impossible capacity; those of
+    /// [`SegmentBuilder::create`](ipc_core::SegmentBuilder::create).
     pub fn create(place: impl Into<Place>, capacity: usize) -> Result<Self> {
         Self::options().create(place, capacity)
     }
@@ -193,8 +194,10 @@ impl<T: Payload> Queue<T> {
         self.shape.slots as usize
     }
 
-    /// Messages in the queue at this moment, those that somebody is reading among them. Others may
-    /// push and pop the next. Looks at every slot.
+    /// Messages in the queue at this moment, those that somebody is reading among them. Looks at
+    /// one slot after the other: while others push and pop, the sum is one that may never have been
+    /// right, and any answer may be out of date when it arrives. For display, not for decisions: to
+    /// know whether there is a message or room, try.
     ///
     /// # Errors
     /// [`Error::Forked`].
@@ -204,7 +207,7 @@ impl<T: Payload> Queue<T> {
         Ok(slots.filter(|&it| holds_message(&memory, it)).count())
     }
 
-    /// Whether the queue holds no message at this moment.
+    /// Whether the queue holds no message at this moment. As momentary as [`len`](Self::len).
     ///
     /// # Errors
     /// [`Error::Forked`].
@@ -213,7 +216,9 @@ impl<T: Payload> Queue<T> {
         Ok(!(0..self.capacity()).any(|it| holds_message(&memory, it)))
     }
 
-    /// Whether a push would find no room at this moment.
+    /// Whether a push would find no room at this moment. As momentary as [`len`](Self::len). A
+    /// queue can be full with fewer messages than its capacity, while somebody is stopped in the
+    /// middle of an operation.
     ///
     /// # Errors
     /// [`Error::Forked`]; [`Error::Corrupted`].

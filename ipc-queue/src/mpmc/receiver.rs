@@ -8,6 +8,7 @@ use super::membership::Membership;
 use super::memory::OPEN;
 use super::pop::{Head, Taken};
 use super::queue::{Queue, explain};
+use super::slice_guard::ReadSliceGuard;
 use super::sweep::sweep;
 use super::wait::{Waited, Waiter, Waiting};
 use super::waiters::{Answer, MessageWaiter};
@@ -35,6 +36,8 @@ pub struct Receiver<T: Payload> {
     /// When all slots are looked at again, if nothing comes.
     next_refresh: Deadline,
     watch: Watch,
+    /// The buffer of slices taken, while there is none.
+    pub(super) slice: Vec<Taken>,
     pub(super) member: Membership,
     queue: Queue<T>,
 }
@@ -57,6 +60,7 @@ impl<T: Payload> Receiver<T> {
             refusals: 0,
             next_refresh: Deadline::after(SLICE),
             watch: Watch::new(queue.shape().senders(queue.object())?),
+            slice: Vec::new(),
             member,
             queue: queue.clone(),
             memory,
@@ -95,7 +99,8 @@ impl<T: Payload> Receiver<T> {
     /// assert_eq!(rx.try_pop()?, None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    // Always: the answer by way of memory takes a fifth of the time of all.
+    #[inline(always)]
     pub fn try_pop(&mut self) -> Result<Option<T>, PopError> {
         match self.take_fast() {
             Some(taken) => Ok(Some(self.read(taken))),
@@ -108,7 +113,7 @@ impl<T: Payload> Receiver<T> {
     ///
     /// # Errors
     /// [`PopError::ProducersDied`], once; [`PopError::Segment`].
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<T>, PopError> {
         match self.take_fast() {
             Some(taken) => Ok(Some(self.read(taken))),
@@ -250,6 +255,79 @@ impl<T: Payload> Receiver<T> {
         Ok(Some(ReadGuard::new(self, taken)))
     }
 
+    /// Takes as many messages as there are, up to `max`, in place: at least one, unless `max` is 0.
+    /// All are finished when the guard is dropped, or given back together; if this process dies
+    /// before, all come back, in any order. Each of them keeps its slot until then. Lock-free.
+    ///
+    /// # Errors
+    /// As [`try_take`](Self::try_take).
+    pub fn try_take_slice(
+        &mut self,
+        max: usize,
+    ) -> Result<Option<ReadSliceGuard<'_, T>>, PopError> {
+        self.take_some(max, Deadline::PAST, PopError::Empty)
+    }
+
+    /// As [`try_take_slice`](Self::try_take_slice), but waits while the queue is empty.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    ///
+    /// ```
+    /// # use ipc_core::Place;
+    /// # use ipc_queue::mpmc::Queue;
+    /// let queue = Queue::<u32>::create(Place::memfd("jobs"), 8)?;
+    /// let (mut tx, mut rx) = (queue.sender()?, queue.receiver()?);
+    /// tx.push_slice(&[1, 2, 3])?;
+    /// let jobs = rx.take_slice(2)?.expect("the stream has not ended");
+    /// assert_eq!(jobs.iter().map(|job| *job).sum::<u32>(), 3);
+    /// drop(jobs); // Both are done.
+    /// assert_eq!(rx.pop()?, Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take_slice(&mut self, max: usize) -> Result<Option<ReadSliceGuard<'_, T>>, PopError> {
+        self.take_some(max, Deadline::NEVER, PopError::Empty)
+    }
+
+    /// As [`take_slice`](Self::take_slice), but waits at most this long.
+    ///
+    /// # Errors
+    /// As [`take_timeout`](Self::take_timeout).
+    pub fn take_slice_timeout(
+        &mut self,
+        max: usize,
+        timeout: Duration,
+    ) -> Result<Option<ReadSliceGuard<'_, T>>, PopError> {
+        self.take_some(max, Deadline::after(timeout), PopError::TimedOut)
+    }
+
+    fn take_some(
+        &mut self,
+        max: usize,
+        deadline: Deadline,
+        otherwise: PopError,
+    ) -> Result<Option<ReadSliceGuard<'_, T>>, PopError> {
+        if !self.attachment.is_private() {
+            return Err(PopError::NotPrivate);
+        }
+        if max == 0 {
+            return Ok(Some(ReadSliceGuard::new(self, Vec::new())));
+        }
+        let Some(taken) = self.next(deadline, otherwise)? else {
+            return Ok(None);
+        };
+        let mut slice = std::mem::take(&mut self.slice);
+        slice.push(taken);
+        // Why it ends before `max` is found out by the next call.
+        while slice.len() < max
+            && let Some(taken) = self.head.take_fast(&self.memory)
+        {
+            slice.push(taken);
+        }
+        self.head.publish(&self.memory);
+        Ok(Some(ReadSliceGuard::new(self, slice)))
+    }
+
     /// How many messages the queue holds.
     pub fn capacity(&self) -> usize {
         self.queue.capacity()
@@ -382,6 +460,25 @@ impl<T: Payload> Receiver<T> {
         self.head.finish(&self.memory, taken);
         self.member.count(1);
         self.memory.words.cursors.room.ring(self.memory.fences);
+    }
+
+    /// Frees the slots of messages that have been read.
+    pub(super) fn finish_slice(&mut self, slice: &[Taken]) {
+        for &taken in slice {
+            self.head.finish(&self.memory, taken);
+        }
+        self.member.count(slice.len() as u64);
+        self.memory.words.cursors.room.ring(self.memory.fences);
+    }
+
+    /// Gives messages back unfinished: the oldest first, so that nobody gets a newer one before it.
+    pub(super) fn give_back_slice(&mut self, slice: &[Taken]) {
+        for &taken in slice {
+            self.head.give_back(&self.memory, taken);
+        }
+        let redelivered = &self.memory.words.census.redelivered;
+        redelivered.fetch_add(slice.len() as u64, Relaxed);
+        self.memory.words.cursors.messages.ring(self.memory.fences);
     }
 
     /// Gives a message back unfinished.

@@ -89,7 +89,8 @@ impl<T: Payload> Sender<T> {
     /// assert!(matches!(tx.try_push(2), Err(PushError::Full)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    // Always: the answer by way of memory takes a fifth of the time of all.
+    #[inline(always)]
     pub fn try_push(&mut self, message: T) -> Result<(), PushError> {
         match self.claim_fast() {
             Some(claim) => self.write(claim, &message),
@@ -101,7 +102,7 @@ impl<T: Payload> Sender<T> {
     ///
     /// # Errors
     /// [`PushError::Closed`]; [`PushError::Segment`].
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, message: T) -> Result<(), PushError> {
         match self.claim_fast() {
             Some(claim) => self.write(claim, &message),

@@ -1,9 +1,11 @@
 //! Numbers about a queue.
 
-/// What a queue has seen since it was created, at this moment.
+/// What a queue has seen since it was created, as of some moment while it was asked.
 ///
-/// The counters cost one store an operation, to a line of the handle's own. A process that is
-/// killed between an operation and its count leaves that one uncounted.
+/// The counters cost one store an operation, to a line of the handle's own. They are read one after
+/// the other while others go on counting, so `popped` can be ahead of `pushed`. A process that is
+/// killed between an operation and its count leaves that one uncounted. All of them go round at
+/// 2^64: take differences with `wrapping_sub`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

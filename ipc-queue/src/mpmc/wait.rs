@@ -43,8 +43,10 @@ const POLLS_PER_CLOCK: u32 = 256;
 /// Polls of the adaptive policy before it gives up its core, and times it does so before it
 /// sleeps.
 const SPINS: u32 = 128;
-const YIELDS: u32 = 16;
-/// The most pauses between two polls: each poll takes the line from whoever writes to it.
+const YIELDS: u32 = 128;
+/// Each poll takes the line from whoever writes to it: polls before there is one pause more
+/// between two of them, and the most. What comes at once is seen at once.
+const POLLS_PER_PAUSE: u32 = 16;
 const MOST_PAUSES: u32 = 8;
 
 impl Waiting<'_> {
@@ -118,14 +120,16 @@ fn spin_a_while<W: Waiter>(waiter: &mut W, deadline: Deadline) -> Option<W::Foun
     None
 }
 
+/// Begins with the few words: a look at everything would take the claims' line from the sender that
+/// is about to come.
 fn poll<W: Waiter>(waiter: &mut W, polls: u32) -> Option<W::Found> {
     for count in 0..polls {
-        if (count % POLLS_PER_ATTEMPT == 0 || waiter.has_changed())
+        if (count % POLLS_PER_ATTEMPT == POLLS_PER_ATTEMPT - 1 || waiter.has_changed())
             && let Some(found) = waiter.attempt()
         {
             return Some(found);
         }
-        for _ in 0..count.clamp(1, MOST_PAUSES) {
+        for _ in 0..(count / POLLS_PER_PAUSE).clamp(1, MOST_PAUSES) {
             pause();
         }
     }

@@ -34,6 +34,9 @@ pub struct End {
 
 impl Driver {
     pub fn start(test: &str, scene: &str) -> Self {
+        // Tests that a script runs in the background begin with SIGINT ignored, as the driver would.
+        // SAFETY: the default action runs no code of ours.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([test, "--exact", "--nocapture", "--test-threads=1"])
             .env(SCENE, scene)
