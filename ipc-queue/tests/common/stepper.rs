@@ -30,6 +30,8 @@ static STEPS: AtomicU64 = AtomicU64::new(0);
 static LAST: AtomicU64 = AtomicU64::new(NEVER);
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 const MOST: usize = 8;
+/// What each step was: the code's address and the data's (none for a call), mixed.
+static TRACE: [AtomicU64; 4096] = [const { AtomicU64::new(0) }; 4096];
 static MAPPINGS: [AtomicUsize; 2 * MOST] = [const { AtomicUsize::new(0) }; 2 * MOST];
 
 /// Does `work`, and just before its step `at` (from 0) sends this process `signal`: SIGKILL, or
@@ -59,6 +61,18 @@ pub fn run_to<R>(file: &str, at: u64, signal: Signal, work: impl FnOnce() -> R) 
     CALLS.store(ALLOW, Relaxed);
     protect(libc::PROT_READ | libc::PROT_WRITE);
     (result, STEPS.load(Relaxed))
+}
+
+/// The steps of the last [`run_to`] that are worth a try each: of those that repeat one another, as
+/// in a loop that polls, the first and the last.
+pub fn steps_to_try() -> Vec<u64> {
+    let count = (STEPS.load(Relaxed) as usize).min(TRACE.len());
+    let what = |at: usize| TRACE[at].load(Relaxed);
+    let is_inside = |at: usize| {
+        at > 0 && at + 1 < count && what(at - 1) == what(at) && what(at) == what(at + 1)
+    };
+    let steps = (0..count).filter(|&at| !is_inside(at));
+    steps.map(|at| at as u64).collect()
 }
 
 fn find_mappings(file: &str) {
@@ -121,8 +135,13 @@ fn protect(rights: i32) {
 }
 
 /// One is about to happen: lets the next instruction do it.
-fn step(context: &mut libc::ucontext_t) {
-    if STEPS.fetch_add(1, Relaxed) == LAST.load(Relaxed) {
+fn step(context: &mut libc::ucontext_t, address: usize) {
+    let number = STEPS.fetch_add(1, Relaxed);
+    if let Some(trace) = TRACE.get(number as usize) {
+        let code = context.uc_mcontext.gregs[libc::REG_RIP as usize].cast_unsigned();
+        trace.store(code.rotate_left(32) ^ address as u64, Relaxed);
+    }
+    if number == LAST.load(Relaxed) {
         // SAFETY: a system call on plain numbers.
         unsafe { libc::kill(libc::getpid(), SIGNAL.load(Relaxed)) };
     }
@@ -141,7 +160,7 @@ extern "C" fn on_access(signal: i32, info: *mut libc::siginfo_t, context: *mut c
         )
     };
     if was_stepping && mappings().any(|(start, end)| (start..end).contains(&address)) {
-        step(context);
+        step(context, address);
     } else {
         // The work's own fault. This time it ends the process.
         // SAFETY: the default action.
@@ -156,7 +175,7 @@ extern "C" fn on_call(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     // The registers are as they were, but for this.
     context.uc_mcontext.gregs[libc::REG_RIP as usize] -= SYSCALL;
-    step(context);
+    step(context, 0);
 }
 
 /// It has happened.
