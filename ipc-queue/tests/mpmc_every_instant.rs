@@ -626,6 +626,7 @@ fn of_popping_several() {
     check(
         &[Act::PopSlice, Act::TakeSlice, Act::GiveSliceBack],
         &SCENES,
+        stride(),
     );
 }
 
