@@ -495,6 +495,10 @@ fn play(scene: Scene, what: Act, at: u64, fate: Fate, meanwhile: Meanwhile) -> O
         others.got
     );
     let again = others.got.iter().filter(|it| it.1).count();
+    if what == Act::GiveSliceBack && fate == Fate::Stopped && scene.slow == Slow::Nobody {
+        let agains = others.got.iter().filter(|it| it.1).map(|it| it.0);
+        assert!(agains.is_sorted(), "{:?}", others.got);
+    }
     let may_come_again = what.takes() + usize::from(scene.slow == Slow::Dead);
     assert!(again <= may_come_again, "{:?}", others.got);
     let steps = said.iter().filter(|it| it[0] == TRY).map(|it| it[1]);

@@ -35,7 +35,8 @@ static TRACE: [AtomicU64; 4096] = [const { AtomicU64::new(0) }; 4096];
 static MAPPINGS: [AtomicUsize; 2 * MOST] = [const { AtomicUsize::new(0) }; 2 * MOST];
 
 /// Does `work`, and just before its step `at` (from 0) sends this process `signal`: SIGKILL, or
-/// SIGSTOP, after which it goes on when it is continued. Returns how many steps there were.
+/// SIGSTOP, after which it goes on at full speed when it is continued. Returns how many steps there
+/// were up to then.
 ///
 /// The steps are those on mappings of files whose path contains `file`. `work` blocks no signals
 /// and starts no threads. No other thread of this process uses the mappings meanwhile.
@@ -134,18 +135,19 @@ fn protect(rights: i32) {
     }
 }
 
-/// One is about to happen: lets the next instruction do it.
+/// One is about to happen: lets the next instruction do it. The last one is not followed by others.
 fn step(context: &mut libc::ucontext_t, address: usize) {
     let number = STEPS.fetch_add(1, Relaxed);
     if let Some(trace) = TRACE.get(number as usize) {
         let code = context.uc_mcontext.gregs[libc::REG_RIP as usize].cast_unsigned();
         trace.store(code.rotate_left(32) ^ address as u64, Relaxed);
     }
+    protect(libc::PROT_READ | libc::PROT_WRITE);
     if number == LAST.load(Relaxed) {
         // SAFETY: a system call on plain numbers.
         unsafe { libc::kill(libc::getpid(), SIGNAL.load(Relaxed)) };
+        return;
     }
-    protect(libc::PROT_READ | libc::PROT_WRITE);
     context.uc_mcontext.gregs[libc::REG_EFL as usize] |= TRAP;
 }
 
