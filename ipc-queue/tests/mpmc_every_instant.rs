@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 fn stride() -> u64 {
-    from_env("MPMC_STRIDE", 16)
+    from_env("MPMC_STRIDE", 8)
 }
 
 /// A number, and what shows that it is whole.
@@ -116,6 +116,8 @@ enum Meanwhile {
     PushOne,
     PopOne,
     Laps,
+    /// Who was slow comes to an end.
+    Finish,
     Recover,
     CloseAndDrain,
 }
@@ -350,6 +352,7 @@ fn play(scene: Scene, what: Act, at: u64, fate: Fate, meanwhile: Meanwhile) -> O
     let (mut slow_tx, mut slow_rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
     let mut slow_slot = None;
     let mut slow_read = None;
+    let mut slow_pushed = None;
     let mut missing = 0;
     match scene.slow {
         Slow::Nobody => {}
@@ -420,6 +423,10 @@ fn play(scene: Scene, what: Act, at: u64, fate: Fate, meanwhile: Meanwhile) -> O
             }
         }
         Meanwhile::Laps => others.drain(),
+        Meanwhile::Finish => {
+            slow_pushed = slow_slot.take().map(|slot| slot.commit().is_ok());
+            drop(slow_read.take());
+        }
         Meanwhile::Recover => drop(queue.segment().recover().unwrap()),
         Meanwhile::CloseAndDrain => {
             others.close();
@@ -431,7 +438,9 @@ fn play(scene: Scene, what: Act, at: u64, fate: Fate, meanwhile: Meanwhile) -> O
     let lived = said.last() == Some(&[DONE, 0]);
     queue.segment().recover().unwrap();
     drop(slow_read);
-    let slow_pushed = slow_slot.map(|slot| slot.commit().is_ok());
+    if let Some(slot) = slow_slot {
+        slow_pushed = Some(slot.commit().is_ok());
+    }
     if queue.is_closed().unwrap() {
         others.drain();
         others.drain();
@@ -517,7 +526,15 @@ fn check(acts: &[Act], scenes: &[Scene], stride: u64) {
         for &what in acts {
             let never = play(scene, what, NEVER, Fate::Stopped, Nothing);
             for fate in [Fate::Killed, Fate::Stopped] {
-                for meanwhile in [Nothing, PushOne, PopOne, Laps, Recover, CloseAndDrain] {
+                for meanwhile in [
+                    Nothing,
+                    PushOne,
+                    PopOne,
+                    Laps,
+                    Finish,
+                    Recover,
+                    CloseAndDrain,
+                ] {
                     let mut last = None::<Outcome>;
                     for &at in &never.steps {
                         if random.below(stride) != 0 {
