@@ -83,6 +83,9 @@ const SLICE: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slow {
     Nobody,
+    /// Has claimed a slot, and nobody has come by yet.
+    Writer,
+    /// Has claimed a slot that the others have passed.
     Sender,
     Reader,
     /// Both; and they are dead.
@@ -356,13 +359,13 @@ fn play(scene: Scene, what: Act, at: u64, fate: Fate, meanwhile: Meanwhile) -> O
     let mut missing = 0;
     match scene.slow {
         Slow::Nobody => {}
-        Slow::Sender => {
+        Slow::Writer | Slow::Sender => {
             let mut slot = slow_tx.try_reserve().unwrap();
             *slot = message(SLOW);
             slow_slot = Some(slot);
             missing = 1;
             // Behind it there is one, so that it is passed.
-            if scene.capacity > 1 {
+            if scene.slow == Slow::Sender {
                 assert!(others.push() && others.pop());
             }
         }
@@ -566,7 +569,7 @@ fn check(acts: &[Act], scenes: &[Scene], stride: u64) {
 }
 
 /// Fresh, gone round, full, with somebody slow at a slot, and with the dead.
-const SCENES: [Scene; 10] = [
+const SCENES: [Scene; 11] = [
     PLAIN,
     Scene {
         capacity: 1,
@@ -602,6 +605,13 @@ const SCENES: [Scene; 10] = [
         gone: 1,
         here: 3,
         slow: Slow::Sender,
+        ..PLAIN
+    },
+    Scene {
+        capacity: 3,
+        gone: 2,
+        here: 1,
+        slow: Slow::Writer,
         ..PLAIN
     },
     Scene {
