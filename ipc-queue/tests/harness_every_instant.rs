@@ -9,6 +9,7 @@ mod harness_common;
 use common::stepper::{NEVER, run_to};
 use common::{ShmName, from_env};
 use harness_common::promptly;
+use harness_common::worker::kill_me;
 use ipc_queue::harness::{Batch, Harness, Sink, Source, WorkResult, test_name};
 use nix::sys::signal::Signal::SIGKILL;
 use std::fs::OpenOptions;
@@ -22,7 +23,7 @@ type Message = [u32; 2];
 
 /// How many workers of each role die: more for a closer look.
 fn deaths() -> u64 {
-    from_env("HARNESS_INSTANTS", 120)
+    from_env("HARNESS_INSTANTS", 90)
 }
 
 /// Before which of `span` steps this worker is to die: each one a little later than the one before.
@@ -40,8 +41,13 @@ fn death(params: &[u8], role: &str, span: u64) -> u64 {
     }
 }
 
+/// At the latest after the work.
 fn dying<R>(at: u64, work: impl FnOnce() -> R) -> R {
-    run_to("memfd:ipc-queue harness", at, SIGKILL, work).0
+    let (result, _) = run_to("memfd:ipc-queue harness", at, SIGKILL, work);
+    if at != NEVER {
+        kill_me(libc::SIGKILL);
+    }
+    result
 }
 
 fn commit(batch: Batch<'_, '_, Message>) -> WorkResult {
@@ -80,7 +86,7 @@ struct Lives {
 fn run(test: &str, lives: &Lives) -> u64 {
     let counters = ShmName::new();
     let _of_roles = ["producer", "consumer"].map(|role| ShmName(format!("{}{role}", counters.0)));
-    let messages = 10 * deaths() as u32;
+    let messages = 30 * deaths() as u32;
     let mut times = vec![0u8; lives.producers * messages as usize];
     let harness = Harness::new(test)
         .under_test(test)
@@ -125,7 +131,7 @@ const OF_CONSUMERS: Lives = Lives {
 
 #[test]
 fn of_a_commit() {
-    let deaths = run(
+    let died = run(
         test_name!(),
         &Lives {
             consume: |sink, at| {
@@ -139,13 +145,13 @@ fn of_a_commit() {
             ..OF_CONSUMERS
         },
     );
-    assert!(deaths >= 20, "{deaths}");
+    assert_eq!(died, deaths());
 }
 
 /// The second one is written over the first one's place.
 #[test]
 fn of_three_batches_and_their_commits() {
-    let deaths = run(
+    let died = run(
         test_name!(),
         &Lives {
             span: 600,
@@ -153,25 +159,30 @@ fn of_three_batches_and_their_commits() {
             ..OF_CONSUMERS
         },
     );
-    assert!(deaths >= 50, "{deaths}");
+    assert_eq!(died, deaths());
 }
 
 #[test]
 fn of_a_batch_that_is_given_back() {
-    let deaths = run(
+    let died = run(
         test_name!(),
         &Lives {
             span: 300,
-            consume: |sink, at| dying(at, || Ok(drop(sink.batch()?))),
+            consume: |sink, at| {
+                dying(at, || {
+                    drop(sink.batch()?);
+                    Ok(())
+                })
+            },
             ..OF_CONSUMERS
         },
     );
-    assert!(deaths >= 20, "{deaths}");
+    assert_eq!(died, deaths());
 }
 
 #[test]
 fn of_sending() {
-    let deaths = run(
+    let died = run(
         test_name!(),
         &Lives {
             produce: |source, at| {
@@ -181,12 +192,12 @@ fn of_sending() {
             ..OF_CONSUMERS
         },
     );
-    assert!(deaths >= 15, "{deaths}");
+    assert_eq!(died, deaths());
 }
 
 #[test]
 fn of_all_of_them() {
-    let deaths = run(
+    let died = run(
         test_name!(),
         &Lives {
             consumers: 2,
@@ -202,5 +213,5 @@ fn of_all_of_them() {
             span: 600,
         },
     );
-    assert!(deaths >= 100, "{deaths}");
+    assert_eq!(died, 2 * deaths());
 }
