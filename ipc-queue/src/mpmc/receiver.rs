@@ -402,7 +402,7 @@ impl<T: Payload> Receiver<T> {
             watch: &mut self.watch,
             end: OPEN,
         };
-        if let Some(answer) = waiter.attempt() {
+        if let Some(answer) = waiter.attempt_slow() {
             self.refusals = 0;
             return self.say(answer);
         }
