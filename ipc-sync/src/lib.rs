@@ -17,6 +17,18 @@
 //! All types are `Send + Sync`; none needs a daemon, and a process that is killed while it waits
 //! leaves nothing behind that others would have to clear up.
 
+mod condvar;
 mod event;
+mod lock;
+mod mutex;
+mod once;
+mod park;
+#[cfg(all(feature = "raw-sync", not(loom)))]
+mod raw_sync;
 
+pub use condvar::{Condvar, Waited};
 pub use event::{Event, EventError, Reset};
+pub use mutex::{LockError, Mutex, MutexGuard, RepairGuard, UpdateError};
+pub use once::{Once, OnceCell, OnceError};
+#[cfg(all(feature = "raw-sync", not(loom)))]
+pub use raw_sync::RawEvent;
