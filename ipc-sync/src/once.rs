@@ -3,8 +3,8 @@
 //! | state | meaning | who leaves it, and how |
 //! |---|---|---|
 //! | free | not done, and nobody is at it | anybody, by taking it |
-//! | free, panicked or owner died | not done; one began and came to nothing | as before |
-//! | held | a thread is at it | the holder, when it has done it (final) or fails (free); after its death anybody who waits (free, owner died) |
+//! | free, owner died | not done; one began and died | as before |
+//! | held | a thread is at it | the holder, when it has done it (final), or fails or panics (free); after its death anybody who waits (free, owner died) |
 //! | final | done | nobody |
 //!
 //! It is the word of a robust lock (`lock/word.rs`), which is taken for good.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::forked::Forked;
-use common::words::{is_held, word};
+use common::words::{is_held, set_word, word};
 use common::{PATIENCE, Peer, tell, until};
 use ipc_core::{Error, Place, SLICE, Segment};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
@@ -146,6 +146,37 @@ fn what_a_dead_notifier_did_not_tell_of_is_found_within_two_slices() {
         }
         let limit = 2 * SLICE + Duration::from_millis(5);
         assert!(shortest < limit, "{role}: {shortest:?}");
+    }
+}
+
+/// The notifier is killed after it changed the number, and before it woke anybody.
+#[test]
+fn a_wake_that_the_dead_owed_is_made_up_for_within_two_slices() {
+    become_worker();
+    // For one, and for all.
+    for step in [2, 1] {
+        let mut shortest = Duration::MAX;
+        for _ in 0..5 {
+            let (segment, mutex, _condvar) = hall();
+            let mut waiters = [0; 2].map(|_| {
+                let waiter = ready("take", test_name!(), &segment);
+                until("it waits", || {
+                    is_awaited(&segment) && !is_held(&segment, "mutex")
+                });
+                waiter
+            });
+            *mutex.lock().unwrap() += 2;
+            let start = Instant::now();
+            set_word(&segment, "condvar", word(&segment, "condvar") + step);
+            for waiter in &mut waiters {
+                assert_eq!(waiter.hear(), b't');
+            }
+            shortest = shortest.min(start.elapsed());
+            waiters.into_iter().for_each(|it| drop(it.finish()));
+            assert_eq!(mutex.get().unwrap(), 0);
+        }
+        let limit = 2 * SLICE + Duration::from_millis(5);
+        assert!(shortest < limit, "{step}: {shortest:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::forked::Forked;
-use common::words::{is_contended, is_held};
+use common::words::{CONTENDED, STARVING, is_contended, is_held, set_word, word};
 use common::{PATIENCE, POLICIES, Peer, tell, until};
 use ipc_core::{Error, Place, SLICE, Segment, Wait};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
@@ -278,6 +278,33 @@ fn a_wake_that_went_to_the_dead_is_made_up_for() {
     }
 }
 
+/// The holder is killed after it gave the mutex up, and before it woke anybody.
+#[test]
+fn a_wake_that_the_dead_owed_is_made_up_for_within_two_slices() {
+    become_worker();
+    for policy in [1, 2] {
+        for mark in [CONTENDED, STARVING] {
+            let mut shortest = Duration::MAX;
+            for _ in 0..5 {
+                let (segment, mutex) = mutex();
+                let guard = ManuallyDrop::new(mutex.lock().unwrap());
+                let mut waiter = start("wait", test_name!(), &segment, policy);
+                assert_eq!(waiter.hear(), b'r');
+                until("it waits", || word(&segment, "mutex") & mark != 0);
+                let start = Instant::now();
+                set_word(&segment, "mutex", word(&segment, "mutex") & STARVING);
+                assert_eq!(waiter.hear(), b'l');
+                shortest = shortest.min(start.elapsed());
+                waiter.finish();
+                drop(ManuallyDrop::into_inner(guard));
+                drop(mutex.try_lock().unwrap());
+            }
+            let limit = 2 * SLICE + Duration::from_millis(5);
+            assert!(shortest < limit, "{policy}, {mark}: {shortest:?}");
+        }
+    }
+}
+
 #[test]
 fn processes_count_without_losing_one() {
     become_worker();
@@ -307,7 +334,6 @@ fn killed_at_random_again_and_again_while_others_go_on() {
     for other in &mut others {
         assert_eq!(other.hear(), b'r');
     }
-    let read = || mutex.repair(|pair| pair[0]).unwrap();
     for round in 0..40u64 {
         let mut victim = start("count", test_name!(), &segment, 1);
         assert_eq!(victim.hear(), b'r');
@@ -325,9 +351,8 @@ fn killed_at_random_again_and_again_while_others_go_on() {
     for other in others {
         other.kill();
     }
-    read();
-    let guard = mutex.lock().unwrap();
-    assert_eq!(guard[0], guard[1]);
+    let sum = read_repaired(&mutex);
+    assert_eq!(*mutex.lock().unwrap(), [sum; 2]);
 }
 
 /// The count; if somebody just died, made whole as the others do.

@@ -38,7 +38,8 @@ static KIND: Kind = Kind {
 
 ipc_core::register_at_start!(KIND);
 
-/// A condvar has no owner. But what the dead did not get to notify of, others wait for.
+/// A condvar has no owner. But what the dead did not get to notify of, others wait for. (The dead had
+/// an owner id, or they would not be swept: that of the mutex.)
 fn look_again(object: &Object, _: &Departed<'_>) -> Result<()> {
     let words = object.structure::<Words>(0)?;
     words.sequence().notify_all();

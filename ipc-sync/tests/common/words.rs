@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 /// Bits of a lock's word: see `src/lock/word.rs`.
 pub const CONTENDED: u64 = 1 << 2;
+pub const STARVING: u64 = 1 << 3;
 pub const HOLDER: u64 = u64::MAX << 4;
 
 fn offset_of(segment: &Segment, name: &str) -> u64 {
@@ -20,6 +21,13 @@ pub fn word(segment: &Segment, name: &str) -> u64 {
         .read_exact_at(&mut word, offset_of(segment, name))
         .unwrap();
     u64::from_ne_bytes(word)
+}
+
+/// Changes the first word of an object, as a process does that is killed before its next step.
+pub fn set_word(segment: &Segment, name: &str, word: u64) {
+    File::from(segment.descriptor().unwrap())
+        .write_all_at(&word.to_ne_bytes(), offset_of(segment, name))
+        .unwrap();
 }
 
 /// Whether somebody has announced to sleep until the lock is free.
