@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | 0 | free | a party that joins, by CAS to its owner id |
 //! | owner id | a party's | the party when it leaves (to 0); the sweep of the dead (to dead) |
-//! | dead | its party died; the barrier is broken | whoever resets, after the reset of `state` (to 0) |
+//! | dead, of this id | its party died; the barrier is broken | whoever found it so before a reset of `state`, after that (to 0) |
 //!
 //! An arrival is one step, and so is giving it up. Which parties have arrived is recorded nowhere: a
 //! dead one breaks the barrier in either case, and the reset forgets all arrivals.
@@ -23,8 +23,8 @@
 use crate::waiting::Waiting;
 use ipc_core::atomic::{AtomicU64, Ordering};
 use ipc_core::{
-    Bell, Deadline, Departed, Error, Kind, Object, ObjectSpec, Owner, Segment, SharedArray,
-    SharedLayout, SharedRef, TypeTag, Wait,
+    Bell, Deadline, Departed, Error, Kind, Object, ObjectSpec, Owner, OwnerId, Segment,
+    SharedArray, SharedLayout, SharedRef, TypeTag, Wait,
 };
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ const RESET_SHIFT: u32 = 17;
 const PASS_SHIFT: u32 = 40;
 const RESETS: u64 = ((1 << PASS_SHIFT) - 1) & !((1 << RESET_SHIFT) - 1);
 const MOST_PARTIES: u32 = ARRIVED as u32;
-/// No owner id: its low 16 bits are an index that never exists.
-const DEAD: u64 = u64::MAX;
+/// In the low 16 bits of a place, where an owner id has an index that is never this large.
+const DEAD: u64 = 0xFFFF;
 
 /// The word `state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +80,50 @@ struct Words {
 unsafe impl SharedLayout for Words {}
 
 #[repr(C)]
+#[derive(Debug, Default)]
 struct Place(AtomicU64);
 
 // SAFETY: `repr(C)`, atomics only.
 unsafe impl SharedLayout for Place {}
+
+/// What stands in the place of a dead party. Each one's is another, so that a slow reset does not
+/// take one who died later for one whom it has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark(u64);
+
+impl Place {
+    fn take(&self, id: OwnerId) -> bool {
+        self.0.load(Ordering::Relaxed) == 0 && self.change(0, id.to_word())
+    }
+
+    /// A failure means that it is not the party's any more.
+    fn leave(&self, id: OwnerId) {
+        self.change(id.to_word(), 0);
+    }
+
+    /// The party that `is_dead`, if it is this one's, has died.
+    fn bury(&self, is_dead: impl Fn(OwnerId) -> bool) {
+        let seen = self.0.load(Ordering::Acquire);
+        if seen & DEAD != DEAD && OwnerId::from_word(seen).is_some_and(is_dead) {
+            self.change(seen, seen << 16 | DEAD);
+        }
+    }
+
+    fn dead(&self) -> Option<Mark> {
+        let seen = self.0.load(Ordering::Acquire);
+        (seen & DEAD == DEAD).then_some(Mark(seen))
+    }
+
+    fn clear(&self, mark: Mark) {
+        self.change(mark.0, 0);
+    }
+
+    fn change(&self, from: u64, to: u64) -> bool {
+        self.0
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+}
 
 static KIND: Kind = Kind {
     name: "barrier",
@@ -102,13 +142,7 @@ fn places(object: &Object) -> ipc_core::Result<SharedArray<Place>> {
 fn sweep(object: &Object, departed: &Departed<'_>) -> ipc_core::Result<()> {
     let words: SharedRef<Words> = object.structure(0)?;
     for place in places(object)?.iter() {
-        let seen = place.0.load(Ordering::Acquire);
-        let is_its = |id| departed.owned(id);
-        if seen != DEAD && ipc_core::OwnerId::from_word(seen).is_some_and(is_its) {
-            let _ = place
-                .0
-                .compare_exchange(seen, DEAD, Ordering::AcqRel, Ordering::Relaxed);
-        }
+        place.bury(|id| departed.owned(id));
     }
     // Always: it may have died between its arrival and its wake.
     words.bell.ring(object.segment().attachment().fences());
@@ -273,14 +307,7 @@ impl Barrier {
     }
 
     fn take_place(&self, owner: &Owner) -> Option<usize> {
-        let mine = owner.id().to_word();
-        (0..self.parties()).find(|&at| {
-            let place = &self.places.at(at).0;
-            place.load(Ordering::Relaxed) == 0
-                && place
-                    .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
-        })
+        (0..self.parties()).find(|&at| self.places.at(at).take(owner.id()))
     }
 
     /// Whether a party has died, as far as anybody has noticed, or somebody broke the barrier.
@@ -321,16 +348,17 @@ impl Barrier {
     pub fn reset(&self) -> ipc_core::Result<()> {
         // Deaths that nobody has noticed yet would break it again.
         self.object.segment().recover()?;
+        let dead: Vec<_> = self.places.iter().map(Place::dead).collect();
         let update = |word| Some(State(word).reset().0);
         let _ = self
             .words
             .state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
         // After the state: a death in between leaves it broken, and another reset does the rest.
-        for place in self.places.iter() {
-            let _ = place
-                .0
-                .compare_exchange(DEAD, 0, Ordering::AcqRel, Ordering::Relaxed);
+        for (place, mark) in self.places.iter().zip(dead) {
+            if let Some(mark) = mark {
+                place.clear(mark);
+            }
         }
         self.ring();
         Ok(())
@@ -350,8 +378,7 @@ impl Barrier {
     }
 
     fn has_dead(&self) -> bool {
-        let mut places = self.places.iter();
-        places.any(|place| place.0.load(Ordering::Acquire) == DEAD)
+        self.places.iter().any(|place| place.dead().is_some())
     }
 
     fn is_broken_in(&self, state: State) -> bool {
@@ -481,14 +508,33 @@ impl Drop for Party {
     fn drop(&mut self) {
         let barrier = &self.barrier;
         if barrier.object.segment().attachment().is_mine() {
-            let place = &barrier.places.at(self.place).0;
-            // A failure means that the place is not ours any more, and then neither is the duty.
-            let _ = place.compare_exchange(
-                self.owner.id().to_word(),
-                0,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
+            barrier.places.at(self.place).leave(self.owner.id());
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_reset_clears_nobody_who_died_after_its_look() {
+        let place = Place::default();
+        let ids = [1 << 16, 2 << 16, 1 << 16 | 1].map(|it| OwnerId::from_word(it).unwrap());
+        let mut seen = Vec::new();
+        for id in ids {
+            assert!(place.take(id));
+            place.bury(|it| it == id);
+            let mark = place.dead().unwrap();
+            seen.iter().for_each(|&old| place.clear(old));
+            assert_eq!(place.dead(), Some(mark));
+            // Nor does who comes next, or leaves late.
+            assert!(!place.take(id));
+            place.leave(id);
+            assert_eq!(place.dead(), Some(mark));
+            place.clear(mark);
+            seen.push(mark);
+        }
+        assert_eq!(place.dead(), None);
     }
 }

@@ -4,7 +4,7 @@ mod robust;
 
 use ipc_core::{Error, Segment, Wait};
 use ipc_sync::{Arrival, Barrier, BarrierError, Party, Value};
-use robust::stepped::at_every_instant;
+use robust::instants::at_every_instant;
 use robust::{Forked, Line, PATIENCE, POLICIES, Peer, SHORT, rounds, segment, until};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};

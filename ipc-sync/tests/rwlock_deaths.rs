@@ -4,7 +4,7 @@ mod robust;
 
 use ipc_core::{Segment, Wait};
 use ipc_sync::{RwLock, RwLockError, Value, WriteLockError};
-use robust::stepped::at_every_instant;
+use robust::instants::at_every_instant;
 use robust::{Line, PATIENCE, POLICIES, Peer, SHORT, kill_at_random, rounds, segment, until};
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ mod robust;
 
 use ipc_core::Segment;
 use ipc_sync::{Array, Value, WriteError};
-use robust::stepped::at_every_instant;
+use robust::instants::at_every_instant;
 use robust::{PATIENCE, Peer, SHORT, kill_at_random, rounds, segment, until};
 use std::time::Instant;
 

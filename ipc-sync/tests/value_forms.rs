@@ -279,7 +279,7 @@ fn damage_is_told_and_never_followed() {
         for element in 0..3 {
             told += u32::from(array.get(element).is_err());
             let timeout = Duration::ZERO;
-            told += u32::from(array.try_update(element, timeout, |it| Some(it)).is_err());
+            told += u32::from(array.try_update(element, timeout, Some).is_err());
         }
     }
     assert!(told > 0);

@@ -13,6 +13,7 @@ use loom::thread;
 
 struct Checked {
     writer: AtomicU64,
+    joined: AtomicU64,
     rows: [AtomicU64; 3],
     free: Bell,
     drained: Bell,
@@ -27,6 +28,10 @@ unsafe impl Send for Checked {}
 impl Memory for Checked {
     fn writer(&self) -> &AtomicU64 {
         &self.writer
+    }
+
+    fn joined(&self) -> &AtomicU64 {
+        &self.joined
     }
 
     fn rows(&self) -> usize {
@@ -44,15 +49,20 @@ fn id(index: u64, generation: u64) -> OwnerId {
 
 impl Checked {
     fn new() -> Arc<Self> {
-        let this = Self {
+        let this = Self::without_handles();
+        (0..3).for_each(|index| assert!(word::join(&*this, id(index, 1))));
+        this
+    }
+
+    fn without_handles() -> Arc<Self> {
+        Arc::new(Self {
             writer: AtomicU64::new(0),
+            joined: AtomicU64::new(0),
             rows: Default::default(),
             free: Bell::new(),
             drained: Bell::new(),
             value: UnsafeCell::new(0),
-        };
-        (0..3).for_each(|index| assert!(word::join(&this, id(index, 1))));
-        Arc::new(this)
+        })
     }
 
     fn ring(&self) {
@@ -121,6 +131,21 @@ fn a_writer_and_a_reader_exclude_each_other_and_no_wake_is_lost() {
         assert!(lock.read(id(0, 1)) <= 1);
         writer.join().unwrap();
         assert_eq!(lock.read(id(0, 1)), 1);
+    });
+}
+
+#[test]
+fn a_reader_that_has_just_come_is_seen() {
+    loom::model(|| {
+        let lock = Checked::without_handles();
+        assert!(word::join(&*lock, id(0, 1)));
+        let other = lock.clone();
+        let reader = thread::spawn(move || {
+            assert!(word::join(&*other, id(2, 1)));
+            other.read(id(2, 1))
+        });
+        lock.write(id(0, 1));
+        assert!(reader.join().unwrap() <= 1);
     });
 }
 

@@ -26,6 +26,8 @@ struct Words {
     free: Bell,
     /// Rung when a reader has gone.
     drained: Bell,
+    /// See [`word`].
+    joined: AtomicU64,
 }
 
 // SAFETY: `repr(C)`, atomics only.
@@ -81,6 +83,11 @@ impl Memory for Shared {
     }
 
     #[inline(always)]
+    fn joined(&self) -> &AtomicU64 {
+        &self.words.joined
+    }
+
+    #[inline(always)]
     fn rows(&self) -> usize {
         self.rows.len()
     }
@@ -131,9 +138,10 @@ fn sweep(object: &Object, departed: &Departed<'_>) -> Result<()> {
 /// waits to write while it reads, or the other way round, waits for itself, and only a time-out ends
 /// that.
 ///
-/// Cloning is cheap; clones and threads can share a handle or open their own. A writer looks at a
-/// row for each handle that the segment can have ([`SegmentBuilder::handles`](ipc_core::SegmentBuilder::handles)):
-/// fewer handles make writing faster.
+/// Cloning is cheap; clones and threads can share a handle or open their own. Reading
+/// is a step on a line of the handle's own; a writer looks at the lines of all handles that may have
+/// been opened, up to as many as the segment can have
+/// ([`SegmentBuilder::handles`](ipc_core::SegmentBuilder::handles)).
 #[derive(Debug)]
 pub struct RwLock<T: Payload> {
     handle: Arc<Handle<T>>,
@@ -445,12 +453,11 @@ impl<T: Payload> RwLock<T> {
         attachment.check_fork()?;
         let attempt = || match word::try_read(shared, owner.id()) {
             Ok(()) => Some(Ok(())),
-            Err(Refusal::Held) => {
+            Err(refusal) => {
                 // A writer may have seen this reader.
                 shared.words.drained.ring(attachment.fences());
-                None
+                (refusal != Refusal::Held).then(|| Err(self.handle.explain(refusal)))
             }
-            Err(refusal) => Some(Err(self.handle.explain(refusal))),
         };
         self.waiting(&shared.words.free, deadline)
             .run(attempt)?

@@ -22,6 +22,9 @@
 //! | 48 bits of generation, 0 | the handle of this generation reads nothing | its threads, one step up for each reader; the next handle with this index, to its own generation |
 //! | generation, `n` | it reads `n` times, or is about to see that it must not | its threads; the sweep of the dead, to 0 of the same generation |
 //!
+//! The word `joined`: so many rows, from the first on, have ever been used. Each handle sees to that
+//! before it reads.
+//!
 //! A reader counts itself and then looks at `writer`; a writer claims and then looks at the rows: at
 //! least one sees the other, and it is the reader that withdraws. So writers wait for those readers
 //! only that were there before, and cannot be starved by them.
@@ -79,6 +82,7 @@ fn is_taken(writer: u64) -> bool {
 /// The shared words, wherever they are.
 pub(crate) trait Memory {
     fn writer(&self) -> &AtomicU64;
+    fn joined(&self) -> &AtomicU64;
     /// How many rows there are.
     fn rows(&self) -> usize;
     /// The row of an index, which is less than `rows`.
@@ -120,9 +124,14 @@ pub(crate) fn join<M: Memory>(memory: &M, id: OwnerId) -> bool {
     // Relaxed: who had the id before has left the row, or was swept from it, before the id was free.
     // (A read-modify-write, since loom lets another's compare-and-swap overwrite a plain store that
     // it does not read.)
-    row(memory, id)
-        .map(|row| row.swap(row_of(id, 0), Ordering::Relaxed))
-        .is_some()
+    let Some(row) = row(memory, id) else {
+        return false;
+    };
+    row.swap(row_of(id, 0), Ordering::Relaxed);
+    // SeqCst: as the counting of its readers, which comes after it: see `barrier`.
+    let used = (id.to_word() & COUNT) + 1;
+    memory.joined().fetch_max(used, Ordering::SeqCst);
+    true
 }
 
 fn admits_readers(writer: u64) -> Result<(), Refusal> {
@@ -135,7 +144,7 @@ fn admits_readers(writer: u64) -> Result<(), Refusal> {
     }
 }
 
-/// One reader more. After [`Refusal::Held`] the bell for writers has to be rung.
+/// One reader more. After a refusal the bell for writers has to be rung.
 #[inline]
 pub(crate) fn try_read<M: Memory>(memory: &M, id: OwnerId) -> Result<(), Refusal> {
     admits_readers(memory.writer().load(Ordering::Relaxed))?;
@@ -165,7 +174,8 @@ pub(crate) fn end_read<M: Memory>(memory: &M, id: OwnerId) {
 
 /// The first row from `from` on that has a reader.
 pub(crate) fn first_reader<M: Memory>(memory: &M, from: usize) -> Option<usize> {
-    (from..memory.rows()).find(|&at| memory.row(at).load(Ordering::SeqCst) & COUNT != 0)
+    let used = memory.joined().load(Ordering::SeqCst) as usize;
+    (from..used.min(memory.rows())).find(|&at| memory.row(at).load(Ordering::SeqCst) & COUNT != 0)
 }
 
 /// Keeps everybody else out from now on. The condition of the value is returned.

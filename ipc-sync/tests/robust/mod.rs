@@ -3,8 +3,10 @@
 
 #[path = "../common/forked.rs"]
 mod forked;
+pub mod instants;
 pub mod peer;
-pub mod stepped;
+#[path = "../common/stepped.rs"]
+mod stepped;
 
 pub use forked::Forked;
 #[allow(unused_imports, reason = "each test program uses some of it")]
