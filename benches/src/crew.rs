@@ -63,7 +63,7 @@ where
                     let end = seat.take_end::<T>(&mut channel)?;
                     take_part::<T>(end, &seat, &gate, RECEIVERS, &mut writer)
                 });
-                report_failure(done, context)
+                report_failure(done, context.report)
             })?);
             Ok((seat, words))
         })
@@ -73,7 +73,12 @@ where
         Stop::Never | Stop::BeforeTheCrew => None,
     };
     let gate = &gate;
-    let rate = Lead { gate, words }.measure(context.budget, at_work)?;
+    let lead = Lead {
+        gate,
+        words,
+        agree: T::agree,
+    };
+    let rate = lead.measure(context.budget, at_work)?;
     for process in crew {
         wait_for(process)?;
     }
@@ -111,16 +116,21 @@ where
                     scope.spawn(move || {
                         let done =
                             guarded(|| take_part::<T>(end, &theirs, gate, RECEIVERS, &mut writer));
-                        report_failure(done, context)
+                        report_failure(done, context.report)
                     });
                     Ok((seat, words))
                 })
                 .collect::<Result<_, Failure>>()?;
-            Lead { gate, words }.measure(context.budget, None)
+            let lead = Lead {
+                gate,
+                words,
+                agree: T::agree,
+            };
+            lead.measure(context.budget, None)
         });
         // At once, because the scope ends only with the crew, which may wait in vain for more.
         if outcome.is_err() {
-            report(&outcome, context);
+            report(&outcome, context.report);
         }
         outcome
     })?;
@@ -144,7 +154,7 @@ fn bystander<T: Traffic, B: Bystander<T::Channel>>(
             cpu::pin(context.cpus[0])?;
             B::act(channel)
         });
-        report_failure(done, context)
+        report_failure(done, context.report)
     })?);
     if B::STOP == Stop::BeforeTheCrew {
         process.wait_until_stopped()?;
@@ -296,6 +306,7 @@ fn wait_for(process: Pid) -> Result<(), Failure> {
 struct Lead<'a> {
     gate: &'a Gate,
     words: Vec<(Seat, PipeReader)>,
+    agree: fn(Tally, Tally) -> bool,
 }
 
 impl Lead<'_> {
@@ -336,7 +347,7 @@ impl Lead<'_> {
                 }
             }
         }
-        if received != sent {
+        if !(self.agree)(sent, received) {
             return Err(Failure::WrongItems {
                 expected: received.count,
             });

@@ -21,6 +21,8 @@
 //! * a **pair** ([`pair`]) runs a workload between two processes or two threads, each on its CPU;
 //! * a **crew** ([`crew`]) runs traffic ([`traffic`]) between several senders and several receivers,
 //!   spread over the two CPUs, and perhaps a bystander that is stopped ([`bystander`]);
+//! * a **lock** ([`lock`]) is what several share in another way; it is measured [`alone`], and under
+//!   contention by the [traffic](counter) of a crew that increments a number;
 //! * a **runner** ([`runner`]) is the process forked for one measurement, killed if it hangs;
 //! * a **schedule** ([`schedule`]) takes the contenders of a measure in turn, round by round;
 //! * [`statistics`] and [`report`] turn the rounds into medians, spreads and ratios.
@@ -28,23 +30,28 @@
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod alone;
 pub mod bystander;
 pub mod case;
 pub mod channel;
 pub mod companion;
 pub mod contenders;
 pub mod control;
+pub mod counter;
 pub mod cpu;
 pub mod crew;
 pub mod distance;
 pub mod failure;
 pub mod fork;
 pub mod gate;
+mod in_segment;
 pub mod interrupt;
+pub mod lock;
 pub mod measure;
 pub mod pair;
 pub mod polled;
 pub mod report;
+mod room;
 pub mod runner;
 pub mod schedule;
 pub mod shared;
