@@ -4,15 +4,11 @@
 //! the last receiver has got its [`END`](crate::tally::END).
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::bystander::{Bystander, Process, Stop};
@@ -23,6 +19,7 @@ use crate::cpu;
 use crate::failure::Failure;
 use crate::fork;
 use crate::gate::{Gate, Sent};
+use crate::line::{line, now, ready};
 use crate::measure::Placement;
 use crate::pair::{guarded, report, report_failure};
 use crate::shared::Shared;
@@ -284,18 +281,6 @@ impl Word {
     }
 }
 
-/// A line on which one of a crew gives its word. It closes when that one ends.
-fn line() -> Result<(PipeReader, PipeWriter), Failure> {
-    io::pipe().map_err(Failure::system("make a pipe"))
-}
-
-/// The time since some moment, the same for all processes, in ns.
-fn now() -> Result<u64, Failure> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(Failure::errno("read the clock"))?;
-    let nanos = Duration::from(now).as_nanos();
-    Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
-}
-
 fn wait_for(process: Pid) -> Result<(), Failure> {
     waitpid(process, None)
         .map(drop)
@@ -382,28 +367,6 @@ impl Lead<'_> {
     fn wait_for_words(&self, limit: Duration) -> Result<(), Failure> {
         ready(self.words.iter().map(|(_, words)| words), Some(limit)).map(drop)
     }
-}
-
-/// Which of `lines` have something to read, or have closed: at least one, unless the limit passed.
-fn ready<'a>(
-    lines: impl Iterator<Item = &'a PipeReader>,
-    limit: Option<Duration>,
-) -> Result<Vec<usize>, Failure> {
-    let timeout = limit.map_or(PollTimeout::NONE, |limit| {
-        PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX)
-    });
-    let mut polled: Vec<PollFd<'_>> = lines
-        .map(|line| PollFd::new(line.as_fd(), PollFlags::POLLIN))
-        .collect();
-    while let Err(error) = poll(&mut polled, timeout) {
-        if error != Errno::EINTR {
-            return Err(Failure::errno("wait for the crew")(error));
-        }
-    }
-    let is_ready = |line: &PollFd<'_>| line.any() == Some(true);
-    Ok((0..polled.len())
-        .filter(|&index| is_ready(&polled[index]))
-        .collect())
 }
 
 /// A random time less than `limit`.

@@ -25,6 +25,8 @@
 //!   contention by the [traffic](counter) of a crew that increments a number;
 //! * a **runner** ([`runner`]) is the process forked for one measurement, killed if it hangs;
 //! * a **schedule** ([`schedule`]) takes the contenders of a measure in turn, round by round;
+//! * [`deaths`] is the other program, `cargo run --release -p benches --bin who_hangs`: who goes on when
+//!   a process is killed;
 //! * [`statistics`] and [`report`] turn the rounds into medians, spreads and ratios.
 
 #![deny(missing_docs)]
@@ -40,12 +42,14 @@ pub mod control;
 pub mod counter;
 pub mod cpu;
 pub mod crew;
+pub mod deaths;
 pub mod distance;
 pub mod failure;
 pub mod fork;
 pub mod gate;
 mod in_segment;
 pub mod interrupt;
+mod line;
 pub mod lock;
 pub mod measure;
 pub mod pair;
