@@ -174,3 +174,47 @@ impl fmt::Display for Document {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deaths::Trial;
+
+    fn series(subject: &str, outcomes: &[Outcome]) -> Series {
+        let named = |trial: &Trial| trial.subject == subject;
+        let trial = crate::deaths::all().into_iter().find(named);
+        Series {
+            trial: trial.expect("there is such a primitive"),
+            outcomes: outcomes.to_vec(),
+            failure: None,
+        }
+    }
+
+    const SOON: Outcome = Outcome::WentOn { ms: 1.5 };
+
+    #[test]
+    fn a_cell_says_how_often_it_hung_of_those_that_count() {
+        let cell = |outcomes: &[_]| TrialResult::new(&series("sem_t", outcomes)).cell();
+        assert_eq!(cell(&[]), "-");
+        assert_eq!(cell(&[Outcome::TooLate]), "-");
+        assert_eq!(
+            cell(&[SOON, Outcome::WentOn { ms: 2.5 }]),
+            "2.0, at most 2.5"
+        );
+        assert_eq!(
+            cell(&[SOON, Outcome::TooLate, Outcome::Hung]),
+            "HANGS 1 of 2"
+        );
+    }
+
+    #[test]
+    fn only_ours_are_meant_not_to_hang() {
+        let verdict = |subject, outcomes: &[_]| {
+            let machine = Machine::look(1);
+            Document::new(machine, 1, Duration::ZERO, &[series(subject, outcomes)]).verdict()
+        };
+        assert_eq!(verdict("Mutex", &[SOON]), Verdict::AsMeant);
+        assert_eq!(verdict("Mutex", &[SOON, Outcome::Hung]), Verdict::Not);
+        assert_eq!(verdict("sem_t", &[Outcome::Hung]), Verdict::AsMeant);
+    }
+}
