@@ -1,9 +1,10 @@
-//! Nobody starves: eight processes, each holding the mutex for a microsecond again and again.
+//! Nobody starves: whoever has waited for a slice comes before those who come later.
 
 mod common;
 
 use common::Peer;
-use ipc_core::{Place, Segment};
+use common::words::{STARVING, set_word, word};
+use ipc_core::{Place, SLICE, Segment};
 use ipc_process::{WorkResult, Worker, run_if_worker, test_name};
 use ipc_sync::{Mutex, UpdateError};
 use std::time::{Duration, Instant};
@@ -53,4 +54,22 @@ fn of_eight_contenders_none_waits_for_a_tenth_of_a_second() {
         }
     }
     panic!("the longest wait of each round: {longest:?}");
+}
+
+/// As one left it that was woken for the free mutex and was stopped or killed then.
+#[test]
+fn who_comes_later_leaves_it_for_a_slice_to_one_who_has_waited_for_a_slice() {
+    let segment = Segment::create(Place::memfd("test"), 4096).unwrap();
+    let mutex = Mutex::create_in(&segment, "mutex", 0u64).unwrap();
+    for _ in 0..3 {
+        set_word(&segment, "mutex", STARVING);
+        let start = Instant::now();
+        let guard = mutex.lock().unwrap();
+        assert!(start.elapsed() >= SLICE, "{:?}", start.elapsed());
+        drop(guard);
+        assert_eq!(word(&segment, "mutex"), 0, "nobody waits");
+        // Who does not wait does not wait for it either.
+        set_word(&segment, "mutex", STARVING);
+        drop(mutex.try_lock().unwrap());
+    }
 }

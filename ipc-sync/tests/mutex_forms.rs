@@ -1,6 +1,6 @@
 //! What a mutex does within one process: forms, time-outs, conditions, errors.
 
-use ipc_core::{Error, Place, Segment, Wait};
+use ipc_core::{Error, Place, SLICE, Segment, Wait};
 use ipc_sync::{LockError, Mutex, MutexGuard, UpdateError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -84,8 +84,10 @@ fn threads_count_without_losing_one() {
         mutex.set_wait(wait);
         let mut other = Mutex::open_in(&segment, "mutex").unwrap();
         other.set_wait(wait);
+        // Busy waiters without cores of their own wait for the scheduler.
+        let each = if wait == Wait::Busy { EACH / 20 } else { EACH };
         let count = |mutex: &Mutex<u64>| {
-            for _ in 0..EACH {
+            for _ in 0..each {
                 *mutex.lock().unwrap() += 1;
             }
         };
@@ -95,7 +97,7 @@ fn threads_count_without_losing_one() {
                 scope.spawn(|| count(&other));
             }
         });
-        assert_eq!(mutex.get().unwrap(), 4 * EACH);
+        assert_eq!(mutex.get().unwrap(), 4 * each);
     }
 }
 
@@ -106,7 +108,13 @@ fn relocking_is_an_error() {
     let again = Mutex::<u64>::open_in(&segment, "mutex").unwrap();
     let guard = mutex.lock().unwrap();
     for mutex in [&mutex, &clone] {
-        assert!(matches!(mutex.lock(), Err(LockError::Relocked { .. })));
+        // At once, and not only when others are looked after: the best of some.
+        let best = (0..10).map(|_| {
+            let start = Instant::now();
+            assert!(matches!(mutex.lock(), Err(LockError::Relocked { .. })));
+            start.elapsed()
+        });
+        assert!(best.min().unwrap() < SLICE / 4);
         assert!(matches!(mutex.try_lock(), Err(LockError::Relocked { .. })));
         for timeout in FORMS {
             let locked = mutex.lock_timeout(timeout);
@@ -371,8 +379,8 @@ fn wrong_names_kinds_types_and_lack_of_ids_are_errors() {
 }
 
 #[test]
-fn thousands_are_held_at_once() {
-    const MUTEXES: usize = 3000;
+fn a_thousand_are_held_at_once() {
+    const MUTEXES: usize = 1000;
     let segment = Segment::builder(Place::memfd("many"))
         .objects(MUTEXES as u32)
         .handles(MUTEXES as u32)

@@ -22,9 +22,13 @@ struct World {
 
 impl World {
     fn new() -> Arc<Self> {
+        Self::with(0)
+    }
+
+    fn with(word: u64) -> Arc<Self> {
         Arc::new(Self {
             tokens: Mutex::new(0),
-            word: AtomicU64::new(0),
+            word: AtomicU64::new(word),
             sleepers: Model::default(),
         })
     }
@@ -129,6 +133,22 @@ fn one_after_all_finds_who_waits_by_then() {
         let takers = takers(&world, 2);
         world.give_tokens(1);
         world.sequence().notify_all();
+        world.give_tokens(1);
+        world.sequence().notify_one();
+        join(takers);
+    });
+}
+
+/// A killed waiter left an odd number, and it becomes even while another goes to sleep on it.
+#[test]
+fn the_mark_of_the_dead_is_not_taken_off_from_over_the_living() {
+    loom::model(|| {
+        let world = World::with(1);
+        let takers = takers(&world, 1);
+        let other = world.clone();
+        // For nobody, as there is no token yet.
+        let notifier = thread::spawn(move || other.sequence().notify_one());
+        notifier.join().unwrap();
         world.give_tokens(1);
         world.sequence().notify_one();
         join(takers);

@@ -105,7 +105,8 @@ pub enum Waited {
 /// whoever notifies about one thing use one mutex.
 ///
 /// Nobody owns a condvar: waiters and notifiers may be killed at any moment. A notification for one
-/// that went to a waiter which died then reaches the others within 10 ms.
+/// that went to a waiter which died or was stopped then reaches the others within 10 ms, and what a
+/// notifier changed before it died they find within 20 ms.
 #[derive(Clone, Debug)]
 pub struct Condvar {
     object: Object,

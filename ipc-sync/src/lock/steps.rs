@@ -111,12 +111,12 @@ impl<P: Park> Lock<'_, P> {
         }
     }
 
-    /// From a word without a holder. Its marks stay.
+    /// From a word without a holder. Its marks stay; its condition is the taker's to know.
     fn take_free(&self, seen: u64, me: Holder, marks: u64) -> Taken {
         let Some(condition) = Condition::in_word(seen) else {
             return Taken::Never;
         };
-        let taken = me.bits() | marks | seen & (CONDITION | CONTENDED | STARVING);
+        let taken = me.bits() | marks | seen & (CONTENDED | STARVING);
         // Acquire: as in `take_at_once`.
         match self
             .word
@@ -207,8 +207,9 @@ impl<P: Park> Lock<'_, P> {
         seen & mark != 0
             || self
                 .word
-                // Release: who acts on the mark adds to `turn` after this one has loaded it.
-                .compare_exchange(seen, seen | mark, Ordering::Release, Ordering::Relaxed)
+                // Relaxed: who acts on the mark of a starving one adds to `turn`, which that one has
+                // loaded before.
+                .compare_exchange(seen, seen | mark, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 
@@ -265,22 +266,6 @@ impl<P: Park> Lock<'_, P> {
         self.free_from(|word| word & HOLDER == me.bits(), leave);
     }
 
-    /// Says that what was found half done is sound again. Only the holder may.
-    pub(crate) fn repaired(&self, me: Holder) {
-        let mut seen = self.word.load(Ordering::Relaxed);
-        // Relaxed: nobody else acts on the condition of a lock that is held.
-        while seen & HOLDER == me.bits()
-            && let Err(now) = self.word.compare_exchange(
-                seen,
-                seen & !CONDITION,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            )
-        {
-            seen = now;
-        }
-    }
-
     /// Takes the lock from a holder that is gone. `is_gone` is asked about the owner in a word
     /// just read, and exactly that word is changed. Any number may do this at once, and stop or die
     /// anywhere: who waits wakes within a slice.
@@ -302,7 +287,7 @@ impl<P: Park> Lock<'_, P> {
                 Leave::In(_) => 0,
             };
             // Release: pairs with the Acquire of whoever takes it. Acquire: the dead did all before
-            // this, and who left a mark has loaded `turn`.
+            // this.
             match self.word.compare_exchange(
                 seen,
                 leave.bits() | marks,
@@ -335,8 +320,8 @@ impl<P: Park> Lock<'_, P> {
                 match self.word.compare_exchange(
                     seen,
                     seen & !(STARVING | CONTENDED),
-                    // Release: the word still passes on what the last holder did.
-                    Ordering::AcqRel,
+                    // Relaxed: the Release of the last holder goes on through this.
+                    Ordering::Relaxed,
                     Ordering::Relaxed,
                 ) {
                     Ok(_) => break,

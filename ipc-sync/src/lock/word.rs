@@ -8,9 +8,9 @@
 //! | holder (owner, thread) | condition | meaning | who leaves it, and how |
 //! |---|---|---|---|
 //! | none | `SOUND` | free | anybody, by CAS to itself as the holder |
-//! | none | `PANICKED`, `OWNER_DIED` | free; the last holder left things half done | anybody, by CAS to itself; the condition stays |
+//! | none | `PANICKED`, `OWNER_DIED` | free; the last holder left things half done | anybody, by CAS to itself, who knows by that |
 //! | none | `FINAL` | nobody takes it any more: a mutex is unrecoverable, a once is done | nobody |
-//! | an owner | any but `FINAL` | held; what it protects was found in that condition | the holder, by CAS to none with the condition it leaves; after its death any sweeper, by CAS to none with `OWNER_DIED` |
+//! | an owner | `SOUND` | held | the holder, by CAS to none with the condition it leaves; after its death any sweeper, by CAS to none with `OWNER_DIED` |
 //!
 //! Taking and recording who took are one CAS, giving up and recording how are one. `contended`:
 //! somebody may be asleep, and whoever gives up wakes one. `starving`: somebody has waited for more

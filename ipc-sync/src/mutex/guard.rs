@@ -125,10 +125,6 @@ impl<'a, T: Payload> RepairGuard<'a, T> {
     /// Says that the value is whole again: the mutex is as good as new, and locked.
     pub fn repaired(self) -> MutexGuard<'a, T> {
         let mut this = ManuallyDrop::new(self);
-        let handle = &this.held.mutex.handle;
-        if handle.is_mine() {
-            handle.lock().repaired(this.held.me);
-        }
         // SAFETY: `this` is never used or dropped after this.
         unsafe { ManuallyDrop::take(&mut this.held) }
     }

@@ -3,9 +3,8 @@
 //! | state | meaning | who leaves it, and how |
 //! |---|---|---|
 //! | free, sound | nobody holds it | anybody, by locking |
-//! | held, sound | a thread uses the value | the holder, by unlocking (free, sound) or by a panic (free, panicked); after its death anybody who waits (free, owner died) |
+//! | held | a thread uses the value, or repairs it | the holder, by unlocking (free, sound), by a panic (free, panicked; from a repair, as it was), by not repairing (unrecoverable); after its death anybody who waits (free, owner died) |
 //! | free, panicked or owner died | the value may be half changed | anybody, by locking, who is told |
-//! | held, panicked or owner died | a thread repairs the value | the holder, by saying that it is repaired (held, sound), by dropping the guard (unrecoverable), by a panic (as it was); after its death anybody who waits (free, owner died) |
 //! | unrecoverable | nobody repaired the value | nobody |
 //!
 //! All of it is one word; see `lock/word.rs`.
@@ -56,12 +55,13 @@ ipc_core::register_at_start!(KIND);
 /// * Locking it again in the thread that holds it is [`LockError::Relocked`]: at once through the
 ///   same handle or its clone, within two slices through another handle of the same attachment.
 ///   (Not noticed are threads after the first million of a process, and a second attachment.)
-/// * Whoever has waited for 10 ms is served before those who come later.
+/// * Whoever has waited for 10 ms is served before those who come later and wait.
+///   ([`try_lock`](Self::try_lock) takes what is free.)
 /// * Locking and unlocking without contention is one compare-and-swap each, and no system call.
 ///
 /// A handle, with all its clones, takes one of the segment's owner ids
 /// ([`SegmentBuilder::handles`](ipc_core::SegmentBuilder::handles)). How many mutexes a thread
-/// holds is not limited.
+/// holds is not limited. The alignment of `T` is 128 at most; the compiler refuses more.
 #[derive(Clone, Debug)]
 pub struct Mutex<T: Payload> {
     handle: Handle<T>,
