@@ -4,15 +4,17 @@ mod robust;
 
 use ipc_core::{Segment, Wait};
 use ipc_sync::{Barrier, BarrierError, CountingSemaphore, Latch, RwLock, Semaphore};
-use robust::{Peer, segment, until};
+use robust::{Peer, segment, undisturbed, until};
 use std::time::{Duration, Instant};
 
-/// The delay in the middle of some must be much less than a slice.
+/// The delay must be much less than a slice, if not at once, then when the machine is less busy.
 #[track_caller]
 fn is_prompt(mut delay: impl FnMut() -> Duration) {
-    let mut delays: Vec<Duration> = (0..9).map(|_| delay()).collect();
-    delays.sort();
-    assert!(delays[4] < Duration::from_millis(4), "{delays:?}");
+    let is_prompt = (0..5).any(|_| {
+        let delay = undisturbed("woken after", (0..8).map(|_| delay()).collect());
+        delay < Duration::from_millis(4)
+    });
+    assert!(is_prompt);
 }
 
 /// How long a process that sleeps by `wait` goes on sleeping after `wake`.

@@ -130,7 +130,6 @@ impl<'a, T: Payload> RwLockRepairGuard<'a, T> {
     /// Says that the value is whole again: the lock is as good as new, and held for writing.
     pub fn repaired(self) -> RwLockWriteGuard<'a, T> {
         let mut this = ManuallyDrop::new(self);
-        this.held.lock.handle.repaired();
         // SAFETY: `this` is never used or dropped after this.
         unsafe { ManuallyDrop::take(&mut this.held) }
     }

@@ -228,7 +228,6 @@ fn a_dead_writer_is_told_to_the_next() {
         lock.ring();
         assert_eq!(lock.start_writing(id(0, 1)), Condition::Died);
         lock.add();
-        word::repaired(&*lock);
         word::end_write(&*lock, Condition::Sound);
         lock.ring();
         assert_eq!(lock.read(id(1, 1)), 1);

@@ -195,12 +195,6 @@ impl<T: Payload> Handle<T> {
         }
     }
 
-    fn repaired(&self) {
-        if self.attachment.is_mine() {
-            word::repaired(&self.shared);
-        }
-    }
-
     fn explain(&self, refusal: Refusal) -> RwLockError {
         let lock = self.name();
         match refusal {

@@ -204,11 +204,6 @@ pub(crate) fn begin_write<M: Memory>(memory: &M) {
     memory.writer().fetch_or(WRITING, Ordering::SeqCst);
 }
 
-/// The value is whole again. For its writer.
-pub(crate) fn repaired<M: Memory>(memory: &M) {
-    memory.writer().fetch_and(!CONDITION, Ordering::AcqRel);
-}
-
 /// Whoever has claimed, or writes, leaves. Both bells have to be rung.
 pub(crate) fn end_write<M: Memory>(memory: &M, condition: Condition) {
     // Release: pairs with the loads of whoever comes in next.

@@ -141,6 +141,7 @@ fn what_the_dead_held_comes_back_once() {
             let given = sweep(&memory) + sweeper.join().unwrap();
             user.join().unwrap();
             assert_eq!(given, held);
+            assert_eq!(sweep(&memory), 0);
             assert_eq!(memory.free(), 3);
         });
     }

@@ -1,12 +1,16 @@
-//! Permits that belong to whoever acquired them. The state machine is in
-//! [`word`](crate::semaphore::word), who holds what in
-//! [`seats`](crate::semaphore::seats).
+//! Permits that belong to whoever acquired them. The state machine is in [`word`], who holds what
+//! in [`seats`].
 
+mod error;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod permits;
 mod seats;
 mod thread_number;
 mod word;
+
+pub use error::AcquireError;
+pub use permits::Permits;
 
 use crate::waiting::Waiting;
 use ipc_core::atomic::{AtomicU64, Ordering};
@@ -14,6 +18,7 @@ use ipc_core::{
     Attachment, Bell, Deadline, Departed, Error, Kind, Object, ObjectSpec, Owner, Segment,
     SharedArray, SharedLayout, SharedRef, TypeTag, Wait,
 };
+use permits::Grant;
 use seats::{Seats, is_of, leave};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,33 +107,6 @@ fn sweep(object: &Object, departed: &Departed<'_>) -> ipc_core::Result<()> {
     // It may have died between giving back and its wake.
     shared.ring(object);
     Ok(())
-}
-
-/// Why permits were not acquired. None was taken.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AcquireError {
-    /// There are not as many free permits at this moment.
-    #[error("not as many permits are free; wait for them, or try again")]
-    NoPermits,
-    /// The time was up before as many permits were free.
-    #[error("not as many permits became free until the time was up")]
-    TimedOut,
-    /// Permits are acquired at as many places as the semaphore can tell apart.
-    #[error(
-        "the semaphore {semaphore} knows {limit} holders at a time and all places are taken; \
-         acquire several permits at once, or create its segment with more handles \
-         (SegmentBuilder::handles)"
-    )]
-    Crowded {
-        /// The semaphore.
-        semaphore: String,
-        /// How many guards and idle threads it can tell apart.
-        limit: usize,
-    },
-    /// The segment cannot be used.
-    #[error(transparent)]
-    Segment(#[from] Error),
 }
 
 /// A number of permits, which belong to whoever acquired them.
@@ -520,74 +498,5 @@ impl Semaphore {
 
     fn check_fork(&self) -> ipc_core::Result<()> {
         self.handle.attachment.check_fork()
-    }
-}
-
-/// Permits, given back when dropped. They can be given back by another thread than the one that
-/// acquired them.
-///
-/// Those of a guard that was forgotten come back when the last clone of its semaphore's handle is
-/// dropped, or the process ends.
-#[derive(Debug)]
-#[must_use = "the permits are given back when this is dropped"]
-pub struct Permits<'a> {
-    handle: &'a Handle,
-    grant: Grant,
-}
-
-/// A seat, and how much is held there. One word: two would be moved through memory.
-#[derive(Clone, Copy, Debug)]
-struct Grant(u64);
-
-impl Grant {
-    /// Of no permits, at no seat.
-    const NOTHING: Grant = Grant(0);
-
-    #[inline(always)]
-    fn new(seat: usize, permits: u32) -> Self {
-        Self((seat as u64) << 32 | u64::from(permits))
-    }
-
-    #[inline(always)]
-    fn seat(self) -> usize {
-        (self.0 >> 32) as usize
-    }
-
-    #[inline(always)]
-    fn permits(self) -> u32 {
-        self.0 as u32
-    }
-}
-
-impl Permits<'_> {
-    /// How many there are.
-    pub fn count(&self) -> u32 {
-        self.grant.permits()
-    }
-
-    /// If others interfered.
-    #[cold]
-    fn give_back(handle: &Handle, grant: Grant) {
-        let operation = Operation::GiveBack(grant.permits());
-        // An error (damaged memory) can be told to nobody here.
-        let _ = operate(&handle.shared, grant.seat(), operation);
-    }
-}
-
-impl Drop for Permits<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let (handle, grant) = (self.handle, self.grant);
-        // A forked child holds nothing.
-        if grant.permits() == 0 || !handle.attachment.is_mine() {
-            return;
-        }
-        let shared = &handle.shared;
-        let operation = Operation::GiveBack(grant.permits());
-        if !operate_again(shared, grant.seat(), operation) {
-            Self::give_back(handle, grant);
-        }
-        handle.seats.put(grant.seat());
-        shared.words.bell.ring(handle.attachment.fences());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Without a lock: a child forked while another thread has it would wait for that thread for ever.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// As many threads can have one.
@@ -10,6 +11,7 @@ pub(super) const NUMBERS: usize = u32::BITS as usize;
 /// A bit for each number that a thread has.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
+/// Gives the number back when the thread ends.
 struct Number(Option<u32>);
 
 impl Number {
@@ -23,6 +25,7 @@ impl Number {
 
 impl Drop for Number {
     fn drop(&mut self) {
+        KNOWN.set(UNKNOWN);
         if let Some(number) = self.0 {
             // Release: pairs with the Acquire in `take`.
             TAKEN.fetch_and(!(1 << number), Ordering::Release);
@@ -30,16 +33,30 @@ impl Drop for Number {
     }
 }
 
+const UNKNOWN: u32 = u32::MAX;
+
 thread_local! {
     static NUMBER: Number = Number::take();
+    /// The same without a destructor: so it is read without a look at whether it exists.
+    static KNOWN: Cell<u32> = const { Cell::new(UNKNOWN) };
 }
 
 /// The calling thread's number: no other thread has it as long as this one runs. `None` if all are
 /// taken, and while the thread is ending.
-#[inline]
+#[inline(always)]
 pub(super) fn thread_number() -> Option<usize> {
-    let number = NUMBER.try_with(|number| number.0).ok()?;
-    number.map(|number| number as usize)
+    let number = KNOWN.get();
+    if number == UNKNOWN {
+        return first_time();
+    }
+    Some(number as usize)
+}
+
+#[cold]
+fn first_time() -> Option<usize> {
+    let number = NUMBER.try_with(|number| number.0).ok()??;
+    KNOWN.set(number);
+    Some(number as usize)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -41,6 +41,14 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// A quarter of these took no longer. On a busy machine the others may have waited for a core as
+/// well.
+pub fn undisturbed(what: &str, mut delays: Vec<Duration>) -> Duration {
+    delays.sort();
+    println!("{what}: {delays:?}");
+    delays[delays.len() / 4]
+}
+
 /// A fresh random number each time.
 pub struct Random(u64);
 
