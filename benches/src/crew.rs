@@ -370,7 +370,7 @@ impl Lead<'_> {
 }
 
 /// A random time less than `limit`.
-fn at_random_in(limit: Duration) -> Duration {
+pub(crate) fn at_random_in(limit: Duration) -> Duration {
     // Each RandomState has keys of its own.
     let part = RandomState::new().hash_one(()) >> 32;
     limit.mul_f64(part as f64 / 2f64.powi(32))
@@ -383,7 +383,7 @@ mod tests {
     use super::*;
 
     fn crew(senders: usize, receivers: usize, placement: Placement) -> Vec<Seat> {
-        let (_, report) = io::pipe().expect("there is a pipe");
+        let (_, report) = std::io::pipe().expect("there is a pipe");
         let context = Context {
             cpus: [3, 5],
             placement,

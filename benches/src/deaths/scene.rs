@@ -5,6 +5,7 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use ipc_core::SLICE;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -12,6 +13,7 @@ use nix::unistd::Pid;
 use super::subject::{First, Subject, Who, until_killed};
 use super::{Moment, Outcome, Setting};
 use crate::cpu;
+use crate::crew::at_random_in;
 use crate::failure::Failure;
 use crate::fork;
 use crate::line::{line, now, ready};
@@ -60,6 +62,7 @@ impl<S: Subject> Scene<'_, S> {
                 (self.has_it()?, others)
             }
         };
+        linger();
         let begin = now()?;
         victim.kill()?;
         let _helper = self.start(|handle, _| S::after_death(handle))?;
@@ -87,6 +90,7 @@ impl<S: Subject> Scene<'_, S> {
         // It comes before the others: where they are served in turn, it is the one that is woken.
         let victim = self.waits(Who::Victim)?;
         let others = self.others()?;
+        linger();
         let begin = now()?;
         if self.moment == Moment::Waiting {
             victim.kill()?;
@@ -219,6 +223,12 @@ impl Peer {
             .map(drop)
             .map_err(Failure::errno("wait for the end of the victim"))
     }
+}
+
+/// Lets all do what they do for a random time: so that the victim is killed anywhere in it, and at any
+/// time within the slices in which the others wait.
+fn linger() {
+    thread::sleep(at_random_in(SLICE));
 }
 
 #[cold]
