@@ -78,6 +78,40 @@ fn one_notification_reaches_one_and_all_reach_all() {
 }
 
 #[test]
+fn one_notification_wakes_one() {
+    const WAITERS: u64 = 5;
+    // The least of some: at the ends of their slices the others wake too, to look for the dead.
+    let woken = (0..20).map(|_| {
+        let (_segment, mutex, condvar) = hall();
+        let through = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..WAITERS {
+                scope.spawn(|| {
+                    let mut guard = mutex.lock().unwrap();
+                    *guard += 1;
+                    let guard = condvar.wait(guard).unwrap();
+                    through.fetch_add(1, Ordering::Relaxed);
+                    drop(guard);
+                });
+            }
+            while mutex.get().unwrap() < WAITERS {
+                std::thread::yield_now();
+            }
+            condvar.notify_one().unwrap();
+            while through.load(Ordering::Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            // There is nothing to wait for: others are not to come.
+            std::thread::sleep(SLICE / 5);
+            let woken = through.load(Ordering::Relaxed);
+            condvar.notify_all().unwrap();
+            woken
+        })
+    });
+    assert_eq!(woken.min(), Some(1));
+}
+
+#[test]
 fn a_notification_is_acted_on_at_once() {
     // Not only at the end of a slice: the best of many is faster.
     let (_segment, mutex, condvar) = hall();
@@ -135,6 +169,39 @@ fn a_timeout_is_never_early() {
         *mutex.lock().unwrap() += 1;
         condvar.notify_all().unwrap();
         assert_eq!(waiter.join().unwrap(), (1, Waited::Notified));
+    });
+}
+
+#[test]
+fn who_is_notified_in_time_is_told_so() {
+    let (_segment, mutex, condvar) = hall();
+    for timeout in [LONG, Duration::MAX] {
+        std::thread::scope(|scope| {
+            let guard = mutex.lock().unwrap();
+            scope.spawn(|| {
+                // It is to be had when the other waits.
+                drop(mutex.lock().unwrap());
+                condvar.notify_one().unwrap();
+            });
+            let (_guard, waited) = condvar.wait_timeout(guard, timeout).unwrap();
+            assert_eq!(waited, Waited::Notified);
+        });
+    }
+}
+
+#[test]
+fn what_nobody_notified_of_is_found_when_the_time_is_up() {
+    let (_segment, mutex, condvar) = hall();
+    let timeout = 10 * SHORT;
+    std::thread::scope(|scope| {
+        let guard = mutex.lock().unwrap();
+        scope.spawn(|| *mutex.lock().unwrap() += 1);
+        let start = Instant::now();
+        let (guard, waited) = condvar
+            .wait_timeout_while(guard, timeout, |tokens| *tokens == 0)
+            .unwrap();
+        assert!(start.elapsed() >= timeout);
+        assert_eq!((*guard, waited), (1, Waited::Notified));
     });
 }
 

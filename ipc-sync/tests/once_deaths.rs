@@ -8,7 +8,7 @@ use common::{PATIENCE, POLICIES, Peer, tell, until};
 use ipc_core::{Error, Place, SLICE, Segment, Wait};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
 use ipc_sync::{OnceCell, OnceError};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use std::io::PipeWriter;
 use std::time::{Duration, Instant};
@@ -250,7 +250,8 @@ fn a_forked_child_is_refused_and_changes_nothing() {
                 match unsafe { fork() }.unwrap() {
                     ForkResult::Child => Err(OnceError::TimedOut),
                     ForkResult::Parent { child } => {
-                        waitpid(child, None).unwrap();
+                        let ended = waitpid(child, None).unwrap();
+                        assert_eq!(ended, WaitStatus::Exited(child, 0));
                         assert!(is_held(&segment, "cell"), "the child has ended it");
                         Ok([2; 2])
                     }
