@@ -64,6 +64,9 @@ fn a_death_at_any_instant_of_a_change_leaves_the_old_value_or_the_new() {
                     .map_or_else(|error| panic!("{error}"), drop);
                 assert_eq!(whole(value.get().unwrap()), round);
             }
+            // None of them had another's value.
+            let others = [0, 1].map(|at| whole(array.get(at).unwrap()));
+            assert_eq!(others, [0, middle]);
         },
     );
     match states {
