@@ -21,7 +21,10 @@ pub(super) fn multiprocessing_lock(
     };
     let mut python = Command::new("python3");
     let can_lock = python
-        .args(["-c", "import multiprocessing; multiprocessing.Lock()"])
+        .args([
+            "-c",
+            "import ctypes, multiprocessing; multiprocessing.Lock()",
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();

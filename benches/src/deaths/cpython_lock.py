@@ -1,5 +1,6 @@
 """One moment of multiprocessing.Lock, as scene.rs plays it; prints the outcome as JSON."""
 
+import ctypes
 import json
 import multiprocessing
 import os
@@ -10,11 +11,16 @@ import sys
 import time
 
 OTHERS = 2
-# Nothing is left for longer than this, whoever is killed.
-LIFETIME = 60
+# How long one may take to come, in seconds.
+COMING = 20
+PR_SET_PDEATHSIG = 1
 
 moment, limit, cpu = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 lock = multiprocessing.get_context("fork").Lock()
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def start(part):
@@ -22,7 +28,7 @@ def start(part):
     words, word = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.alarm(LIFETIME)
+        die_with_parent()
         part(lambda: os.write(word, struct.pack("q", time.monotonic_ns())))
         while True:
             signal.pause()
@@ -57,7 +63,7 @@ def waits(is_victim):
         give_word()
 
     pid, words = start(part)
-    hear(words, LIFETIME)
+    hear(words, COMING)
     wait_until_asleep(pid)
     return pid, words
 
@@ -83,17 +89,17 @@ def kill(pid):
     os.waitpid(pid, 0)
 
 
-signal.alarm(LIFETIME)
+die_with_parent()
 if moment == "holding":
     victim, victims_words = start(has)
-    hear(victims_words, LIFETIME)
+    hear(victims_words, COMING)
     others = [waits(False) for _ in range(OTHERS)]
     begin = time.monotonic_ns()
     kill(victim)
 else:
     orders, order = os.pipe()
     _, words = start(hold_until_ordered)
-    hear(words, LIFETIME)
+    hear(words, COMING)
     victim, victims_words = waits(True)
     others = [waits(False) for _ in range(OTHERS)]
     begin = time.monotonic_ns()
