@@ -21,8 +21,11 @@ mod cursor;
 mod error;
 mod guard;
 mod producer;
+mod reader;
 mod ring;
 mod role;
+mod words;
+mod writer;
 
 #[cfg(all(loom, test))]
 mod loom_tests;
