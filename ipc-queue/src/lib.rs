@@ -22,7 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! * [`spsc`]: a wait-free ring for one producer and one consumer.
+//! * [`spsc`]: a wait-free ring for one producer and one consumer, and [`spsc::bytes`], the same for
+//!   byte records of any length.
 //! * [`mpmc`]: a lock-free queue for any number of producers and consumers.
 //! * [`harness`]: starts producer and consumer processes and accounts for every message.
 

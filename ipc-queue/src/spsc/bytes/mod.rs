@@ -37,8 +37,8 @@
 //! # Memory that others write
 //!
 //! Every length is read once and checked before it is used: damaged memory gives
-//! [`Error::Corrupted`](ipc_core::Error::Corrupted) or records of wrong contents, never an access
-//! outside the ring. [`push`](ByteProducer::push) and [`pop_into`](ByteConsumer::pop_into) copy, and
+//! [`Error::Corrupted`](ipc_core::Error::Corrupted) or records of wrong contents or of another length
+//! within the limits, never an access outside the ring, a panic or a hang. [`push`](ByteProducer::push) and [`pop_into`](ByteConsumer::pop_into) copy, and
 //! are safe whatever others do meanwhile. The references of the in-place forms are valid as long as
 //! the other participants follow the protocol: a program of the same user that writes to a record
 //! while it is borrowed makes them racy. Segments that other users can write to are refused there
