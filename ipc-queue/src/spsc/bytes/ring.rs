@@ -38,7 +38,7 @@ impl ByteRing {
     /// next power of two, and the longest record once more.)
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for an impossible capacity or longest record; those of
+    /// [`Error::OutOfRange`](ipc_core::Error::OutOfRange) for an impossible capacity or longest record; those of
     /// [`SegmentBuilder::create`].
     pub fn create(place: impl Into<Place>, capacity: usize, max_record: usize) -> Result<Self> {
         let (_, ring) = segment_for(place, capacity, max_record)?
@@ -76,7 +76,7 @@ impl ByteRing {
     /// [`create`](Self::create).
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for an impossible capacity or longest record; those of
+    /// [`Error::OutOfRange`](ipc_core::Error::OutOfRange) for an impossible capacity or longest record; those of
     /// [`Segment::create_object`].
     pub fn create_in(
         segment: &Segment,
@@ -104,7 +104,7 @@ impl ByteRing {
     /// Bytes that a ring takes of a segment, for those who put several objects into one.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for an impossible capacity or longest record.
+    /// [`Error::OutOfRange`](ipc_core::Error::OutOfRange) for an impossible capacity or longest record.
     pub fn size_for(capacity: usize, max_record: usize) -> Result<usize> {
         let bytes = bytes_for(Shape::new(capacity, max_record)?);
         Ok(bytes.next_multiple_of(128) as usize)
@@ -154,7 +154,7 @@ impl ByteRing {
     /// Bytes of capacity that were pushed since the ring was created, at this moment.
     ///
     /// # Errors
-    /// [`Error::Forked`].
+    /// [`Error::Forked`](ipc_core::Error::Forked).
     pub fn pushed(&self) -> Result<u64> {
         let words = self.object.structure::<Words>(0)?;
         let units = words.cursors.tail.0.load(Ordering::Acquire);
@@ -164,7 +164,7 @@ impl ByteRing {
     /// Bytes of capacity that were taken since the ring was created, at this moment.
     ///
     /// # Errors
-    /// [`Error::Forked`].
+    /// [`Error::Forked`](ipc_core::Error::Forked).
     pub fn taken(&self) -> Result<u64> {
         let words = self.object.structure::<Words>(0)?;
         let units = words.cursors.head.0.load(Ordering::Acquire);
