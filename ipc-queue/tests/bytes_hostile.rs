@@ -6,7 +6,7 @@ mod common;
 use common::bytes::{record, unnamed};
 use common::raw::{self, Raw};
 use common::{Random, from_env, until};
-use ipc_core::{Error, Wait};
+use ipc_core::{Error, Kind, ObjectSpec, Place, Segment, TypeTag, Wait};
 use ipc_queue::spsc::bytes::{ByteConsumer, ByteProducer, ByteRing};
 use ipc_queue::spsc::{PopError, PushError};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +44,46 @@ fn the_records_lie_where_the_tests_think() {
     tx.push(&[]).unwrap();
     assert_eq!(raw.get(BYTES + 16), 0);
     assert_eq!(raw.get(raw::TAIL), 11);
+}
+
+#[test]
+fn sizes_that_do_not_fit_the_object_are_refused_when_it_is_opened() {
+    static FORGED: Kind = Kind {
+        name: "spsc byte ring",
+        sweep: |_, _| Ok(()),
+    };
+    let segment = Segment::create(Place::memfd("test"), 1 << 14).unwrap();
+    // Words and bytes of a ring for 64 bytes and records of 40.
+    let len = 512 + 64 + 40;
+    for (at, (capacity, max_record)) in [
+        (64, 40),
+        (72, 40),
+        (64, 48),
+        (64, 64),
+        (0, 0),
+        (64, u64::MAX),
+        (u64::MAX, 40),
+        (u64::MAX, u64::MAX),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let spec = ObjectSpec {
+            kind: &FORGED,
+            element: TypeTag::named::<u8>("bytes"),
+            config: [capacity, max_record, 0, 0],
+            len,
+        };
+        let name = format!("ring {at}");
+        segment.create_object(&name, &spec, |_| Ok(())).unwrap();
+        match ByteRing::open_in(&segment, &name) {
+            Ok(ring) => assert_eq!((at, ring.capacity()), (0, 64)),
+            Err(error) => {
+                assert_ne!(at, 0, "{error}");
+                is_damage(&error);
+            }
+        }
+    }
 }
 
 type Pop = fn(&mut ByteConsumer) -> Result<Option<usize>, PopError>;
