@@ -180,17 +180,20 @@ fn a_buffer_that_is_too_short_is_an_error_and_loses_nothing() {
         tx.push(&bytes).unwrap();
         for room in [0, len / 2, len - 1] {
             let mut short = vec![0xEE; room];
-            for error in [
-                rx.try_pop_into(short.as_mut_slice()).unwrap_err(),
-                rx.pop_into(short.as_mut_slice()).unwrap_err(),
-                rx.pop_into_timeout(short.as_mut_slice(), SOON).unwrap_err(),
-            ] {
+            let tries: [fn(&mut ByteConsumer, &mut [u8]) -> PopError; 3] = [
+                |rx, into| rx.try_pop_into(into).unwrap_err(),
+                |rx, into| rx.pop_into(into).unwrap_err(),
+                |rx, into| rx.pop_into_timeout(into, SOON).unwrap_err(),
+            ];
+            for pop in tries {
+                let error = pop(&mut rx, &mut short);
                 assert!(
                     matches!(error, PopError::TooShort { len: l, room: r } if (l, r) == (len, room)),
                     "{error}"
                 );
                 let text = error.to_string();
                 assert!(text.contains(&len.to_string()) && text.contains(&room.to_string()));
+                assert_eq!(rx.used().unwrap(), taken(len));
             }
             assert!(short.iter().all(|&byte| byte == 0xEE));
         }

@@ -133,10 +133,8 @@ fn a_dead_producer_leaves_what_it_committed_and_its_successor_goes_on() {
         for number in 0..3 {
             assert_eq!(*rx.take().unwrap().unwrap(), record(number, 16));
         }
-        assert!(matches!(
-            rx.pop_into(&mut Vec::new()),
-            Err(PopError::ProducerDied)
-        ));
+        let told = rx.pop_into_timeout(&mut Vec::new(), common::PATIENCE);
+        assert!(matches!(told, Err(PopError::ProducerDied)), "{told:?}");
         let once = rx.pop_into_timeout(&mut Vec::new(), SOON);
         assert!(matches!(once, Err(PopError::TimedOut)), "{wait:?} {once:?}");
         let mut tx = ring.producer().unwrap();
@@ -172,7 +170,8 @@ fn a_producer_without_enough_room_learns_of_the_consumers_death_once() {
         // Some room is left, and not enough.
         tx.push(&[1; 24]).unwrap();
         kill(start(test_name!(), &ring, "be idle", "consumer"));
-        assert!(matches!(tx.push(&[2; 40]), Err(PushError::ConsumerDied)));
+        let told = tx.push_timeout(&[2; 40], common::PATIENCE);
+        assert!(matches!(told, Err(PushError::ConsumerDied)), "{told:?}");
         for refused in [
             tx.push_timeout(&[2; 40], SOON),
             tx.reserve_timeout(40, SOON).map(drop),
