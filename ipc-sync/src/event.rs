@@ -7,22 +7,80 @@
 
 use ipc_core::atomic::{AtomicU32, Ordering};
 use ipc_core::{
-    Bell, Deadline, Departed, Kind, Object, ObjectSpec, Segment, SharedLayout, SharedRef, TypeTag,
-    Wait,
+    Bell, Deadline, Departed, Fences, Kind, Object, ObjectSpec, Segment, SharedLayout, SharedRef,
+    TypeTag, Wait,
 };
 use std::time::Duration;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 const UNSET: u32 = 0;
 const SET: u32 = 1;
 
+/// The event itself: a structure that is valid if it is all zeros.
 #[repr(C)]
-struct Words {
+#[derive(Debug, Default)]
+pub(crate) struct Words {
     state: AtomicU32,
     bell: Bell,
 }
 
 // SAFETY: `repr(C)`, atomics only.
 unsafe impl SharedLayout for Words {}
+
+impl Words {
+    pub(crate) fn set(&self, fences: Fences) {
+        // Release: pairs with the Acquire in `take`: who passes sees what was done before.
+        self.state.store(SET, Ordering::Release);
+        self.bell.ring(fences);
+    }
+
+    pub(crate) fn reset(&self) {
+        // Relaxed: nothing is passed on by this.
+        self.state.store(UNSET, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        // Acquire: pairs with the Release in `set`.
+        self.state.load(Ordering::Acquire) == SET
+    }
+
+    /// Passes through a set event.
+    fn take(&self, reset: Reset) -> Option<()> {
+        let passed = match reset {
+            Reset::Manual => self.is_set(),
+            Reset::Auto => {
+                // A load first: waiters poll here, and a failed CAS would take the line away.
+                self.state.load(Ordering::Relaxed) == SET
+                    // Acquire: as in `is_set`.
+                    && self
+                        .state
+                        .compare_exchange(SET, UNSET, Ordering::Acquire, Ordering::Relaxed)
+                        .is_ok()
+            }
+        };
+        passed.then_some(())
+    }
+
+    pub(crate) fn wait(
+        &self,
+        reset: Reset,
+        policy: Wait,
+        fences: Fences,
+        deadline: Deadline,
+    ) -> Result<(), EventError> {
+        if self.take(reset).is_some() {
+            return Ok(());
+        }
+        if deadline == Deadline::PAST {
+            return Err(EventError::TimedOut);
+        }
+        self.bell
+            .wait(policy, fences, deadline, || self.take(reset), || Ok(()))
+            .and_then(|passed| passed.ok_or(EventError::TimedOut))
+    }
+}
 
 static KIND: Kind = Kind {
     name: "event",
@@ -126,11 +184,7 @@ impl Event {
     /// [`ipc_core::Error::Forked`].
     pub fn set(&self) -> ipc_core::Result<()> {
         self.check_fork()?;
-        // Release: pairs with the Acquire in `take`: who passes sees what was done before.
-        self.words.state.store(SET, Ordering::Release);
-        self.words
-            .bell
-            .ring(self.object.segment().attachment().fences());
+        self.words.set(self.fences());
         Ok(())
     }
 
@@ -140,8 +194,7 @@ impl Event {
     /// [`ipc_core::Error::Forked`].
     pub fn reset(&self) -> ipc_core::Result<()> {
         self.check_fork()?;
-        // Relaxed: nothing is passed on by this.
-        self.words.state.store(UNSET, Ordering::Relaxed);
+        self.words.reset();
         Ok(())
     }
 
@@ -151,8 +204,7 @@ impl Event {
     /// [`ipc_core::Error::Forked`].
     pub fn is_set(&self) -> ipc_core::Result<bool> {
         self.check_fork()?;
-        // Acquire: pairs with the Release in `set`.
-        Ok(self.words.state.load(Ordering::Acquire) == SET)
+        Ok(self.words.is_set())
     }
 
     /// Waits until the event is set.
@@ -169,7 +221,7 @@ impl Event {
     /// [`EventError::NotSet`]; [`EventError::Segment`].
     pub fn try_wait(&self) -> Result<(), EventError> {
         self.check_fork()?;
-        self.take().ok_or(EventError::NotSet)
+        self.words.take(self.reset).ok_or(EventError::NotSet)
     }
 
     /// Waits at most this long. Zero looks once; [`Duration::MAX`] is for ever.
@@ -182,34 +234,12 @@ impl Event {
 
     fn wait_until(&self, deadline: Deadline) -> Result<(), EventError> {
         self.check_fork()?;
-        if self.take().is_some() {
-            return Ok(());
-        }
-        if deadline == Deadline::PAST {
-            return Err(EventError::TimedOut);
-        }
-        let fences = self.object.segment().attachment().fences();
         self.words
-            .bell
-            .wait(self.wait, fences, deadline, || self.take(), || Ok(()))
-            .and_then(|passed| passed.ok_or(EventError::TimedOut))
+            .wait(self.reset, self.wait, self.fences(), deadline)
     }
 
-    /// Passes through a set event.
-    fn take(&self) -> Option<()> {
-        let state = &self.words.state;
-        // Acquire, all: pairs with the Release in `set`.
-        let passed = match self.reset {
-            Reset::Manual => state.load(Ordering::Acquire) == SET,
-            Reset::Auto => {
-                // A load first: waiters poll here, and a failed CAS would take the line away.
-                state.load(Ordering::Relaxed) == SET
-                    && state
-                        .compare_exchange(SET, UNSET, Ordering::Acquire, Ordering::Relaxed)
-                        .is_ok()
-            }
-        };
-        passed.then_some(())
+    fn fences(&self) -> Fences {
+        self.object.segment().attachment().fences()
     }
 
     fn check_fork(&self) -> ipc_core::Result<()> {

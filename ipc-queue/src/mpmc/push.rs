@@ -132,9 +132,11 @@ impl Tail {
         }
     }
 
+    /// Claims the next slot, or says why not: for who was just refused by
+    /// [`claim_fast`](Self::claim_fast).
     #[cold]
     #[inline(never)]
-    fn claim_slow<M: Memory>(&mut self, memory: &M) -> Result<Claim, Refusal> {
+    pub(crate) fn claim_slow<M: Memory>(&mut self, memory: &M) -> Result<Claim, Refusal> {
         if memory.cursors().end.load(Ordering::Acquire) != OPEN {
             return Err(Refusal::Closed);
         }

@@ -304,7 +304,7 @@ impl<T: Payload> Sender<T> {
     }
 
     fn look_once(&mut self, otherwise: PushError) -> Result<Claim, PushError> {
-        match self.tail.claim(&self.memory) {
+        match self.tail.claim_slow(&self.memory) {
             Ok(claim) => {
                 self.refusals = 0;
                 Ok(claim)

@@ -7,6 +7,8 @@ pub mod hand;
 pub mod kills;
 pub mod line;
 pub mod raw;
+#[cfg(target_arch = "x86_64")]
+pub mod stepper;
 
 use ipc_core::Place;
 use ipc_queue::spsc::Ring;

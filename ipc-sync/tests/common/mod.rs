@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub mod forked;
+pub mod stepped;
+pub mod words;
 
 use ipc_core::{Place, Segment, Wait};
 use ipc_process::{Process, Worker};
@@ -51,14 +53,25 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(scope: &str, role: &str, test: &str, segment: &Segment, params: &[u8]) -> Self {
+        Self::start_with(scope, role, test, segment, params, |it| it)
+    }
+
+    /// With more settings.
+    pub fn start_with(
+        scope: &str,
+        role: &str,
+        test: &str,
+        segment: &Segment,
+        params: &[u8],
+        more: impl FnOnce(ipc_process::Builder) -> ipc_process::Builder,
+    ) -> Self {
         let (told, tell) = std::io::pipe().unwrap();
-        let process = Process::builder(scope, role)
+        let builder = Process::builder(scope, role)
             .under_test(test)
             .params(params)
             .fd("segment", segment.descriptor().unwrap())
-            .fd("tell", tell)
-            .spawn()
-            .unwrap();
+            .fd("tell", tell);
+        let process = more(builder).spawn().unwrap();
         Self { process, told }
     }
 

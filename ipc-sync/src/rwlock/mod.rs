@@ -1,0 +1,528 @@
+//! A value that many may read or one may write. The state machine is in [`word`].
+
+mod error;
+mod guard;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod word;
+
+pub use error::{RwLockError, WriteLockError};
+pub use guard::{RwLockReadGuard, RwLockRepairGuard, RwLockWriteGuard};
+
+use crate::waiting::Waiting;
+use ipc_core::atomic::AtomicU64;
+use ipc_core::{
+    Attachment, Bell, Deadline, Departed, Kind, Object, ObjectSpec, Owner, Payload, Result,
+    Segment, SharedArray, SharedLayout, SharedRef, SharedSlots, TypeTag, Wait,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use word::{Condition, Memory, Refusal};
+
+#[repr(C, align(128))]
+struct Words {
+    writer: AtomicU64,
+    /// Rung when somebody may come in.
+    free: Bell,
+    /// Rung when a reader has gone.
+    drained: Bell,
+    /// See [`word`].
+    joined: AtomicU64,
+}
+
+// SAFETY: `repr(C)`, atomics only.
+unsafe impl SharedLayout for Words {}
+
+/// On a line of its own: each is written by another handle.
+#[repr(C, align(64))]
+struct Row(AtomicU64);
+
+// SAFETY: `repr(C)`, atomics only.
+unsafe impl SharedLayout for Row {}
+
+static KIND: Kind = Kind {
+    name: "rwlock",
+    sweep,
+};
+ipc_core::register_at_start!(KIND);
+
+struct Shared {
+    words: SharedRef<Words>,
+    rows: SharedArray<Row>,
+}
+
+impl Shared {
+    fn of(object: &Object) -> Result<Self> {
+        Ok(Self {
+            words: object.structure(0)?,
+            rows: object.array(size_of::<Words>() as u64, rows_of(object)?)?,
+        })
+    }
+
+    fn ring(&self, attachment: &Attachment) {
+        self.words.drained.ring(attachment.fences());
+        self.words.free.ring(attachment.fences());
+    }
+}
+
+fn rows_of(object: &Object) -> Result<usize> {
+    usize::try_from(object.info().config[0])
+        .ok()
+        .filter(|rows| (1..=0xFFFF).contains(rows))
+        .ok_or_else(|| object.corrupted("its number of rows is impossible"))
+}
+
+fn value_at(rows: usize) -> usize {
+    (size_of::<Words>() + rows * size_of::<Row>()).next_multiple_of(128)
+}
+
+impl Memory for Shared {
+    #[inline(always)]
+    fn writer(&self) -> &AtomicU64 {
+        &self.words.writer
+    }
+
+    #[inline(always)]
+    fn joined(&self) -> &AtomicU64 {
+        &self.words.joined
+    }
+
+    #[inline(always)]
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    #[inline(always)]
+    fn row(&self, index: usize) -> &AtomicU64 {
+        &self.rows.at(index).0
+    }
+}
+
+fn sweep(object: &Object, departed: &Departed<'_>) -> Result<()> {
+    let shared = Shared::of(object)?;
+    for &id in departed.owners() {
+        word::sweep(&shared, id);
+    }
+    // Always: it may have died between its last step and its wake.
+    shared.ring(object.segment().attachment());
+    Ok(())
+}
+
+/// A value in shared memory that many can read at a time, or one can write.
+///
+/// ```
+/// use ipc_core::{Place, Segment};
+/// use ipc_sync::RwLock;
+///
+/// let segment = Segment::builder(Place::memfd("prices")).handles(64).size(8192).create()?;
+/// let prices = RwLock::create_in(&segment, "prices", [10u32, 20, 30])?;
+/// {
+///     let (one, other) = (prices.read()?, prices.read()?);
+///     assert_eq!(one[0] + other[1], 30);
+/// }
+/// match prices.write() {
+///     Ok(mut prices) => prices[2] = 35,
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// assert_eq!(prices.get()?, [10, 20, 35]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A reader that is killed is counted no longer, and a writer that is killed is replaced, within two
+/// slices of 10 ms while somebody waits; the next writer after one that was killed while it could
+/// change the value is told so, and repairs it ([`WriteLockError::OwnerDied`]). A stopped process keeps
+/// what it has; time-outs work.
+///
+/// A writer that waits keeps new readers out, so writers are not starved by readers. Writers go
+/// before readers, in no order among themselves: many writers may keep readers waiting. A thread that
+/// waits to write while it reads, or the other way round, waits for itself, and only a time-out ends
+/// that.
+///
+/// Cloning is cheap; clones and threads can share a handle or open their own. Reading
+/// is a step on a line of the handle's own; a writer looks at the lines of all handles that may have
+/// been opened, up to as many as the segment can have
+/// ([`SegmentBuilder::handles`](ipc_core::SegmentBuilder::handles)).
+#[derive(Debug)]
+pub struct RwLock<T: Payload> {
+    handle: Arc<Handle<T>>,
+    wait: Wait,
+}
+
+impl<T: Payload> Clone for RwLock<T> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            wait: self.wait,
+        }
+    }
+}
+
+/// One opening of a lock.
+struct Handle<T: Payload> {
+    shared: Shared,
+    slots: SharedSlots<T>,
+    attachment: Arc<Attachment>,
+    object: Object,
+    owner: Owner,
+}
+
+impl<T: Payload> std::fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle")
+            .field("object", &self.object)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Payload> Handle<T> {
+    fn name(&self) -> String {
+        self.object.to_string()
+    }
+
+    fn end_read(&self) {
+        // A forked child holds nothing; nor does it below.
+        if self.attachment.is_mine() {
+            word::end_read(&self.shared, self.owner.id());
+            self.shared.words.drained.ring(self.attachment.fences());
+        }
+    }
+
+    fn end_write(&self, condition: Condition) {
+        if self.attachment.is_mine() {
+            word::end_write(&self.shared, condition);
+            self.shared.ring(&self.attachment);
+        }
+    }
+
+    fn explain(&self, refusal: Refusal) -> RwLockError {
+        let lock = self.name();
+        match refusal {
+            Refusal::Held => RwLockError::Held,
+            Refusal::TooMany => RwLockError::Crowded { lock },
+            Refusal::Unsound(Condition::Died) => RwLockError::OwnerDied { lock },
+            Refusal::Unsound(Condition::Panicked) => RwLockError::Panicked { lock },
+            Refusal::Unsound(_) => RwLockError::Unrecoverable { lock },
+        }
+    }
+}
+
+impl<T: Payload> Drop for Handle<T> {
+    fn drop(&mut self) {
+        if self.attachment.is_mine() {
+            // What forgotten guards hold.
+            word::sweep(&self.shared, self.owner.id());
+            self.shared.ring(&self.attachment);
+        }
+    }
+}
+
+impl<T: Payload> RwLock<T> {
+    /// Creates a lock in a segment.
+    ///
+    /// # Errors
+    /// See [`Segment::create_object`]; [`Error::HandlesFull`](ipc_core::Error::HandlesFull).
+    pub fn create_in(segment: &Segment, name: &str, value: T) -> Result<Self> {
+        let rows = segment.handle_limit();
+        let spec = ObjectSpec {
+            kind: &KIND,
+            element: TypeTag::of::<T>(),
+            config: [rows.into(), 0, 0, 0],
+            len: Self::size_for(rows) as u64,
+        };
+        Self::new(segment.create_object(name, &spec, |object| {
+            slots(object)?.write(0, &value);
+            Ok(())
+        })?)
+    }
+
+    /// Opens a lock of a segment.
+    ///
+    /// # Errors
+    /// See [`Segment::open_object`]; [`Error::HandlesFull`](ipc_core::Error::HandlesFull).
+    pub fn open_in(segment: &Segment, name: &str) -> Result<Self> {
+        Self::new(segment.open_object(name, &KIND, &TypeTag::of::<T>())?)
+    }
+
+    /// Bytes that a lock takes of a segment with this many handles (1024 if nothing else was asked
+    /// for).
+    pub fn size_for(handles: u32) -> usize {
+        let bytes = SharedSlots::<T>::bytes(1).unwrap_or(usize::MAX);
+        value_at(handles as usize).saturating_add(bytes).max(1)
+    }
+
+    fn new(object: Object) -> Result<Self> {
+        let owner = object.segment().owner()?;
+        let handle = Handle {
+            shared: Shared::of(&object)?,
+            slots: slots(&object)?,
+            attachment: object.segment().attachment().clone(),
+            object,
+            owner,
+        };
+        if !word::join(&handle.shared, handle.owner.id()) {
+            return Err(handle.object.corrupted("it has fewer rows than handles"));
+        }
+        Ok(Self {
+            handle: Arc::new(handle),
+            wait: Wait::default(),
+        })
+    }
+
+    /// How this handle waits. Default: [`Wait::Adaptive`].
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// Waits until nobody writes or waits to write, and reads.
+    ///
+    /// # Errors
+    /// [`RwLockError::OwnerDied`] or [`RwLockError::Panicked`] if a writer has to repair the value
+    /// first; [`RwLockError::Unrecoverable`]; [`RwLockError::Crowded`]; [`RwLockError::NotPrivate`];
+    /// [`RwLockError::Segment`].
+    pub fn read(&self) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
+        self.read_in_place(Deadline::NEVER)
+    }
+
+    /// Reads if nobody writes or waits to write; never blocks.
+    ///
+    /// # Errors
+    /// [`RwLockError::Held`]; those of [`read`](Self::read).
+    pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
+        self.read_in_place(Deadline::PAST).map_err(at_once)
+    }
+
+    /// As [`read`](Self::read), for at most this long. Zero looks once; [`Duration::MAX`] is for
+    /// ever.
+    ///
+    /// # Errors
+    /// [`RwLockError::TimedOut`]; those of [`read`](Self::read).
+    pub fn read_timeout(&self, timeout: Duration) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
+        self.read_in_place(Deadline::after(timeout))
+    }
+
+    /// Keeps new readers out, waits until nobody reads or writes, and writes.
+    ///
+    /// # Errors
+    /// [`WriteLockError::OwnerDied`] and [`WriteLockError::Panicked`], which hold the lock;
+    /// [`WriteLockError::Refused`] with what [`read`](Self::read) says.
+    pub fn write(&self) -> Result<RwLockWriteGuard<'_, T>, WriteLockError<'_, T>> {
+        self.write_in_place(Deadline::NEVER)
+    }
+
+    /// Writes if nobody reads or writes; never blocks.
+    ///
+    /// # Errors
+    /// [`RwLockError::Held`] in [`WriteLockError::Refused`]; those of [`write`](Self::write).
+    pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, WriteLockError<'_, T>> {
+        self.write_in_place(Deadline::PAST)
+            .map_err(|error| match error {
+                WriteLockError::Refused(refused) => at_once(refused).into(),
+                other => other,
+            })
+    }
+
+    /// As [`write`](Self::write), for at most this long. Zero looks once; [`Duration::MAX`] is for
+    /// ever.
+    ///
+    /// # Errors
+    /// [`RwLockError::TimedOut`] in [`WriteLockError::Refused`]; those of [`write`](Self::write).
+    pub fn write_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<RwLockWriteGuard<'_, T>, WriteLockError<'_, T>> {
+        self.write_in_place(Deadline::after(timeout))
+    }
+
+    /// A copy of the value. Waits as [`read`](Self::read). Works in segments that other users can
+    /// write to, as the other copying forms do.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn get(&self) -> Result<T, RwLockError> {
+        self.start_reading(Deadline::NEVER)?;
+        let reading = RwLockReadGuard::new(self);
+        let value = self.handle.slots.read(0);
+        drop(reading);
+        Ok(value)
+    }
+
+    /// Changes the value. Waits as [`write`](Self::write).
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn set(&self, value: T) -> Result<(), RwLockError> {
+        self.update(|it| *it = value)
+    }
+
+    /// Changes a copy of the value, which replaces the value afterwards. Waits as
+    /// [`write`](Self::write). If `change` panics, the value remains as it was.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, RwLockError> {
+        self.change_copy(Condition::Sound, change)
+    }
+
+    /// As [`update`](Self::update), for the value that a dead or panicked writer may have left half
+    /// changed; it is sound afterwards. Also if it was before. If `repair` panics, it is as it was.
+    ///
+    /// # Errors
+    /// [`RwLockError::Unrecoverable`]; [`RwLockError::Segment`].
+    pub fn repair<R>(&self, repair: impl FnOnce(&mut T) -> R) -> Result<R, RwLockError> {
+        self.change_copy(Condition::Died, repair)
+    }
+
+    /// Of a value in this condition at worst.
+    fn change_copy<R>(
+        &self,
+        worst: Condition,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, RwLockError> {
+        let handle = &*self.handle;
+        let found = self.start_writing(Deadline::NEVER)?;
+        let mut copying = Copying {
+            handle,
+            leave: found,
+        };
+        if worst == Condition::Sound && found != Condition::Sound {
+            return Err(handle.explain(Refusal::Unsound(found)));
+        }
+        let mut value = handle.slots.read(0);
+        let result = change(&mut value);
+        word::begin_write(&handle.shared);
+        handle.slots.write(0, &value);
+        copying.leave = Condition::Sound;
+        Ok(result)
+    }
+
+    fn check_private(&self) -> Result<(), RwLockError> {
+        self.handle.attachment.check_fork()?;
+        if self.handle.attachment.is_private() {
+            Ok(())
+        } else {
+            Err(RwLockError::NotPrivate)
+        }
+    }
+
+    fn read_in_place(&self, deadline: Deadline) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
+        self.check_private()?;
+        self.start_reading(deadline)?;
+        Ok(RwLockReadGuard::new(self))
+    }
+
+    fn write_in_place(
+        &self,
+        deadline: Deadline,
+    ) -> Result<RwLockWriteGuard<'_, T>, WriteLockError<'_, T>> {
+        self.check_private()?;
+        let found = self.start_writing(deadline)?;
+        word::begin_write(&self.handle.shared);
+        let guard = RwLockWriteGuard::new(self);
+        Err(match found {
+            Condition::Sound => return Ok(guard),
+            Condition::Panicked => {
+                WriteLockError::Panicked(RwLockRepairGuard::new(guard, Condition::Panicked))
+            }
+            _ => WriteLockError::OwnerDied(RwLockRepairGuard::new(guard, found)),
+        })
+    }
+
+    fn waiting<'a>(&'a self, bell: &'a Bell, deadline: Deadline) -> Waiting<'a> {
+        Waiting {
+            bell,
+            object: &self.handle.object,
+            policy: self.wait,
+            deadline,
+        }
+    }
+
+    fn start_reading(&self, deadline: Deadline) -> Result<(), RwLockError> {
+        let Handle {
+            shared,
+            attachment,
+            owner,
+            ..
+        } = &*self.handle;
+        attachment.check_fork()?;
+        let attempt = || match word::try_read(shared, owner.id()) {
+            Ok(()) => Some(Ok(())),
+            Err(refusal) => {
+                // A writer may have seen this reader.
+                shared.words.drained.ring(attachment.fences());
+                (refusal != Refusal::Held).then(|| Err(self.handle.explain(refusal)))
+            }
+        };
+        self.waiting(&shared.words.free, deadline)
+            .run(attempt)?
+            .ok_or(RwLockError::TimedOut)
+    }
+
+    /// Claims, and waits until the readers have gone.
+    fn start_writing(&self, deadline: Deadline) -> Result<Condition, RwLockError> {
+        let Handle {
+            shared,
+            attachment,
+            owner,
+            ..
+        } = &*self.handle;
+        attachment.check_fork()?;
+        let claim = || {
+            // Who will not wait must not keep readers out.
+            if deadline == Deadline::PAST && word::first_reader(shared, 0).is_some() {
+                return None;
+            }
+            match word::try_claim(shared, owner.id()) {
+                Ok(condition) => Some(Ok(condition)),
+                Err(Refusal::Held) => None,
+                Err(refusal) => Some(Err(self.handle.explain(refusal))),
+            }
+        };
+        let condition = self
+            .waiting(&shared.words.free, deadline)
+            .run(claim)?
+            .ok_or(RwLockError::TimedOut)?;
+        let mut from = 0;
+        let gone = || match word::first_reader(shared, from) {
+            None => Some(Ok(())),
+            Some(at) => {
+                // Those before have gone for good.
+                from = at;
+                None
+            }
+        };
+        let gone = self
+            .waiting(&shared.words.drained, deadline)
+            .run::<(), RwLockError>(gone);
+        if let Ok(Some(())) = gone {
+            return Ok(condition);
+        }
+        self.handle.end_write(condition);
+        gone?;
+        Err(RwLockError::TimedOut)
+    }
+}
+
+/// The error of a form that never blocks.
+fn at_once(error: RwLockError) -> RwLockError {
+    match error {
+        RwLockError::TimedOut => RwLockError::Held,
+        other => other,
+    }
+}
+
+fn slots<T: Payload>(object: &Object) -> Result<SharedSlots<T>> {
+    object.slots(value_at(rows_of(object)?) as u64, 1)
+}
+
+/// A writer that works on a copy, for the time until it lets others in.
+struct Copying<'a, T: Payload> {
+    handle: &'a Handle<T>,
+    leave: Condition,
+}
+
+impl<T: Payload> Drop for Copying<'_, T> {
+    fn drop(&mut self) {
+        self.handle.end_write(self.leave);
+    }
+}

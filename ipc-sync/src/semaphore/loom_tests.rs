@@ -1,0 +1,191 @@
+//! The semaphore's protocol under loom, with interleavings and weak memory:
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p ipc-sync --release --lib loom
+//! ```
+
+use super::word::{Done, Memory, Operation, Seat, State, give_back, look, operate};
+use ipc_core::atomic::{AtomicU64, Ordering};
+use ipc_core::{Bell, Deadline, Fences, Wait};
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+
+struct Checked {
+    state: AtomicU64,
+    seats: [Seat; 3],
+    bell: Bell,
+    /// What one permit of one protects.
+    guarded: UnsafeCell<u64>,
+}
+
+// SAFETY: the cell is what loom is to check.
+unsafe impl Sync for Checked {}
+// SAFETY: as above.
+unsafe impl Send for Checked {}
+
+impl Memory for Checked {
+    fn state(&self) -> &AtomicU64 {
+        &self.state
+    }
+
+    fn seat(&self, index: usize) -> Option<&Seat> {
+        self.seats.get(index)
+    }
+}
+
+impl Checked {
+    fn new(permits: u32) -> Arc<Self> {
+        Arc::new(Self {
+            state: AtomicU64::new(State::initial(permits).to_word()),
+            seats: Default::default(),
+            bell: Bell::new(),
+            guarded: UnsafeCell::new(0),
+        })
+    }
+
+    fn take(&self, seat: usize, permits: u32) -> bool {
+        operate(self, seat, Operation::Take(permits)) == Ok(Done::Yes)
+    }
+
+    fn wait_for(&self, seat: usize, permits: u32) {
+        let taken = self.bell.wait(
+            Wait::Park,
+            Fences::Symmetric,
+            Deadline::NEVER,
+            || self.take(seat, permits).then_some(()),
+            || Ok::<(), ()>(()),
+        );
+        assert_eq!(taken, Ok(Some(())));
+    }
+
+    fn give(&self, seat: usize, permits: u32) {
+        let given = operate(self, seat, Operation::GiveBack(permits));
+        assert_eq!(given, Ok(Done::Yes));
+        self.bell.ring(Fences::Symmetric);
+    }
+
+    fn touch(&self) {
+        // SAFETY: loom checks that nobody else is at it.
+        self.guarded.with_mut(|it| unsafe { *it += 1 });
+    }
+
+    fn free(&self) -> i64 {
+        look(self).free()
+    }
+}
+
+/// Whoever has both permits is alone, and no wake is lost.
+#[test]
+fn all_permits_exclude_and_are_waited_for() {
+    loom::model(|| {
+        let memory = Checked::new(2);
+        let other = memory.clone();
+        let user = thread::spawn(move || {
+            other.wait_for(1, 2);
+            other.touch();
+            other.give(1, 2);
+        });
+        memory.wait_for(0, 2);
+        memory.touch();
+        memory.give(0, 2);
+        user.join().unwrap();
+        assert_eq!(memory.free(), 2);
+    });
+}
+
+/// Two that want two of three: never both, never neither for ever.
+#[test]
+fn several_at_a_time_are_all_or_none() {
+    loom::model(|| {
+        let memory = Checked::new(3);
+        let others: Vec<_> = (0..2)
+            .map(|seat| {
+                let memory = memory.clone();
+                thread::spawn(move || {
+                    let taken = memory.take(seat, 2);
+                    if taken {
+                        memory.touch();
+                        memory.give(seat, 2);
+                    }
+                    taken
+                })
+            })
+            .collect();
+        let taken: Vec<bool> = others.into_iter().map(|it| it.join().unwrap()).collect();
+        assert!(taken.contains(&true));
+        assert_eq!(memory.free(), 3);
+    });
+}
+
+/// Several sweep a dead holder while another seat is busy: what it held comes back once.
+#[test]
+fn what_the_dead_held_comes_back_once() {
+    for held in [1, 2] {
+        loom::model(move || {
+            let memory = Checked::new(3);
+            assert!(memory.take(0, held));
+            let sweep = |memory: &Checked| {
+                let seat = &memory.seats[0];
+                let given = give_back(memory, 0, || seat.holder.load(Ordering::Acquire) == 0);
+                given.unwrap()
+            };
+            let other = memory.clone();
+            let sweeper = thread::spawn(move || sweep(&other));
+            let other = memory.clone();
+            let user = thread::spawn(move || {
+                if other.take(1, 1) {
+                    other.give(1, 1);
+                }
+            });
+            let given = sweep(&memory) + sweeper.join().unwrap();
+            user.join().unwrap();
+            assert_eq!(given, held);
+            assert_eq!(sweep(&memory), 0);
+            assert_eq!(memory.free(), 3);
+        });
+    }
+}
+
+/// A sweeper that comes late meets the seat's next user.
+#[test]
+fn a_late_sweeper_takes_nothing_from_the_seats_next_user() {
+    loom::model(|| {
+        let memory = Checked::new(3);
+        assert!(memory.take(0, 2));
+        let sweep = |memory: &Checked| {
+            let seat = &memory.seats[0];
+            give_back(memory, 0, || seat.holder.load(Ordering::Acquire) == 0).unwrap()
+        };
+        let other = memory.clone();
+        let sweeper = thread::spawn(move || sweep(&other));
+        let given = sweep(&memory);
+        // The seat changes hands, as after a complete pass.
+        memory.seats[0].holder.store(7, Ordering::Release);
+        assert!(memory.take(0, 3));
+        let given = given + sweeper.join().unwrap();
+        assert_eq!(given, 2);
+        assert_eq!(memory.free(), 0);
+        memory.give(0, 3);
+        assert_eq!(memory.free(), 3);
+    });
+}
+
+/// Two that settle the same operation, one of them late: the record of a later one stays.
+#[test]
+fn a_record_is_never_replaced_by_an_older_one() {
+    for held in [1, 2] {
+        loom::model(move || {
+            let memory = Checked::new(4);
+            assert!(memory.take(0, held));
+            let others = [1, 2].map(|seat| {
+                let memory = memory.clone();
+                thread::spawn(move || assert!(memory.take(seat, 1)))
+            });
+            memory.give(0, held);
+            others.into_iter().for_each(|it| it.join().unwrap());
+            assert_eq!(give_back(&*memory, 0, || true), Ok(0));
+            assert_eq!(memory.free(), 2);
+        });
+    }
+}

@@ -1,0 +1,343 @@
+//! The semaphore's protocol: every change of the permits is one compare-and-swap, and that is also
+//! the record of who made it.
+//!
+//! `state` holds how many permits are free, and the *last operation*: the seat that made it and its
+//! epoch, which counts the seat's operations. A seat is used by one guard at a time, so what it
+//! does alternates: after an operation of odd epoch it holds permits, after one of even epoch none.
+//!
+//! | word | meaning | written by |
+//! |---|---|---|
+//! | `state` | free permits (negative after a reduction below what is held), last seat, its epoch, whether it holds several | everybody, by CAS |
+//! | `intent` | how many the seat holds after an epoch, if several | its user, before that operation |
+//! | `settled` | how many the seat holds after an epoch | whoever is about to put another seat into `state`, by CAS |
+//! | `holder` | whose the seat is | see [`Seats`](crate::semaphore::seats::Seats) |
+//!
+//! What a seat holds is told by `state` (and `intent`) if it names the seat, else by `settled`. To
+//! be the last, an operation first settles the one before, unless that is of the same seat: who
+//! acquires and gives back alone writes nothing but `state`.
+//!
+//! | operation `e` of seat `s` | becomes | by |
+//! |---|---|---|
+//! | to come | last: `state` names `s`, `e` | `s`'s user, or a sweeper of its dead user (giving back only), by CAS of `state` |
+//! | last | settled: `settled` of `s` names `e` | any other seat's operation, before its CAS of `state` |
+//! | last, or settled | history | the next operation of `s` |
+//!
+//! A death before the CAS of `state` has taken nothing, after it everything, and the sweep finds how
+//! much. The sweep is an operation of the dead seat, so it happens once, however many try.
+//!
+//! Epochs have 35 bits. To take a new operation for an old one, a process would have to be stopped
+//! between settling and its CAS for exactly a multiple of 2^35 operations of one seat, a minute's
+//! worth at least, and find as many permits free.
+
+use ipc_core::atomic::{AtomicU64, Ordering};
+
+const EPOCH_BITS: u32 = 35;
+const MANY: u64 = 1 << EPOCH_BITS;
+const SEAT_SHIFT: u32 = EPOCH_BITS + 1;
+const SEAT_BITS: u32 = 10;
+const FREE_SHIFT: u32 = SEAT_SHIFT + SEAT_BITS;
+const EPOCHS: u64 = (1 << EPOCH_BITS) - 1;
+const SEATS: u64 = (1 << SEAT_BITS) - 1;
+
+/// The most seats.
+pub(crate) const MOST_SEATS: usize = 1 << SEAT_BITS;
+/// The most permits: half of what `state` can count, since the number of permits is not exact after
+/// a death within a change of it.
+pub(crate) const MOST_PERMITS: u32 = (1 << (62 - FREE_SHIFT)) - 1;
+
+/// The word `state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State(u64);
+
+impl State {
+    /// Before the first operation.
+    pub(crate) fn initial(permits: u32) -> Self {
+        Self::after(permits.into(), 0, 0, 0)
+    }
+
+    /// After the operation `epoch` of a seat, which holds so many afterwards.
+    #[inline(always)]
+    fn after(free: i64, seat: usize, epoch: u64, held: u32) -> Self {
+        let many = if held > 1 { MANY } else { 0 };
+        Self((free as u64) << FREE_SHIFT | (seat as u64) << SEAT_SHIFT | many | epoch & EPOCHS)
+    }
+
+    pub(crate) fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// Permits that nobody holds. Negative: so many more are to come back before one is free.
+    #[inline(always)]
+    pub(crate) fn free(self) -> i64 {
+        self.0.cast_signed() >> FREE_SHIFT
+    }
+
+    #[inline(always)]
+    fn seat(self) -> usize {
+        (self.0 >> SEAT_SHIFT & SEATS) as usize
+    }
+
+    #[inline(always)]
+    fn epoch(self) -> u64 {
+        self.0 & EPOCHS
+    }
+
+    /// What its seat holds: `None` if `intent` tells.
+    fn held(self) -> Option<u32> {
+        (self.0 & MANY == 0).then_some((self.0 & 1) as u32)
+    }
+}
+
+/// An epoch, and how many permits a seat holds after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Record(u64);
+
+impl Record {
+    #[inline(always)]
+    fn new(epoch: u64, held: u32) -> Self {
+        Self(u64::from(held) << EPOCH_BITS | epoch & EPOCHS)
+    }
+
+    fn epoch(self) -> u64 {
+        self.0 & EPOCHS
+    }
+
+    fn held(self) -> u32 {
+        (self.0 >> EPOCH_BITS) as u32
+    }
+}
+
+/// A seat's words.
+#[repr(C, align(32))]
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    /// An owner id, or 0.
+    pub holder: AtomicU64,
+    settled: AtomicU64,
+    intent: AtomicU64,
+}
+
+/// The shared words, wherever they are.
+pub(crate) trait Memory {
+    fn state(&self) -> &AtomicU64;
+    /// `None` if there is no such seat.
+    fn seat(&self, index: usize) -> Option<&Seat>;
+}
+
+/// Words that the protocol cannot have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Corrupted(pub &'static str);
+
+const NO_SUCH_SEAT: Corrupted = Corrupted("it names a holder that does not exist");
+const UNRESTING: Corrupted = Corrupted("its words never come to rest");
+const NO_RECORD: Corrupted = Corrupted("there is no record of its last change");
+/// A loop ends after so many rounds, each of which means that somebody else changed something.
+const ROUNDS: u32 = 1 << 24;
+
+/// An operation of a seat, for its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Takes so many permits, at least one. The seat holds none.
+    Take(u32),
+    /// Gives back all that the seat holds, which is so many.
+    GiveBack(u32),
+    /// So many permits more (or fewer). The seat holds none.
+    Change(i64),
+}
+
+impl Operation {
+    /// What is free afterwards; `None` if it cannot be done.
+    #[inline(always)]
+    fn free_after(self, free: i64) -> Option<i64> {
+        match self {
+            Self::Take(count) => {
+                let after = free - i64::from(count);
+                (after >= 0).then_some(after)
+            }
+            Self::GiveBack(count) => Some(free + i64::from(count)),
+            Self::Change(by) => Some(free + by),
+        }
+    }
+
+    #[inline(always)]
+    fn held_after(self) -> u32 {
+        match self {
+            Self::Take(count) => count,
+            Self::GiveBack(_) | Self::Change(_) => 0,
+        }
+    }
+
+    /// The epoch of this operation, if it comes after `epoch`.
+    #[inline(always)]
+    fn epoch_after(self, epoch: u64) -> u64 {
+        epoch.wrapping_add(match self {
+            Self::Take(_) | Self::GiveBack(_) => 1,
+            // Holds nothing before and after.
+            Self::Change(_) => 2,
+        })
+    }
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Yes,
+    /// There were not enough permits. Nothing was changed.
+    Refused,
+}
+
+/// The state at this moment.
+#[inline(always)]
+pub(crate) fn look<M: Memory>(memory: &M) -> State {
+    // Acquire: pairs with the Release of every operation: who takes permits comes after those who
+    // gave them back.
+    State(memory.state().load(Ordering::Acquire))
+}
+
+#[inline(always)]
+fn advance<M: Memory>(memory: &M, from: State, to: State) -> bool {
+    // AcqRel: see `look`; and who sees this sees the intent and what was settled.
+    memory
+        .state()
+        .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// What the seat holds that `state` names. `None`: `state` is history.
+fn last<M: Memory>(memory: &M, state: State) -> Result<Option<Record>, Corrupted> {
+    let seat = memory.seat(state.seat()).ok_or(NO_SUCH_SEAT)?;
+    if let Some(held) = state.held() {
+        return Ok(Some(Record::new(state.epoch(), held)));
+    }
+    // Acquire: a later intent shows that `state` has moved on.
+    let intent = Record(seat.intent.load(Ordering::Acquire));
+    if intent.epoch() == state.epoch() {
+        Ok(Some(intent))
+    } else if look(memory) == state {
+        Err(NO_RECORD)
+    } else {
+        Ok(None)
+    }
+}
+
+/// What came of recording the last operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    Yes,
+    /// `state` is history, or somebody else changed the record: look again.
+    LookAgain,
+}
+
+/// Records the operation that `state` tells in `settled` of its seat.
+fn settle<M: Memory>(memory: &M, state: State) -> Result<Settled, Corrupted> {
+    let seat = memory.seat(state.seat()).ok_or(NO_SUCH_SEAT)?;
+    // Acquire: if this is the record of a later operation, the look below sees that `state` is
+    // history.
+    let settled = seat.settled.load(Ordering::Acquire);
+    if Record(settled).epoch() == state.epoch() {
+        return Ok(Settled::Yes);
+    }
+    let Some(last) = last(memory, state)? else {
+        return Ok(Settled::LookAgain);
+    };
+    if look(memory) != state {
+        return Ok(Settled::LookAgain);
+    }
+    // From here on the record found is an older one, and replaced by nothing but a newer one.
+    // Release: whoever sees `state` without this seat sees this. A failure says nothing about
+    // which operation somebody else recorded: it may be one that was late.
+    let recorded =
+        seat.settled
+            .compare_exchange(settled, last.0, Ordering::AcqRel, Ordering::Relaxed);
+    Ok(match recorded {
+        Ok(_) => Settled::Yes,
+        Err(_) => Settled::LookAgain,
+    })
+}
+
+/// The last operation of a seat, given that `state` is current; `None`: look again.
+fn last_of<M: Memory>(memory: &M, index: usize, state: State) -> Result<Option<Record>, Corrupted> {
+    if state.seat() == index {
+        return last(memory, state);
+    }
+    if settle(memory, state)? == Settled::LookAgain {
+        return Ok(None);
+    }
+    let seat = memory.seat(index).ok_or(NO_SUCH_SEAT)?;
+    // Acquire: pairs with the Release in `settle`.
+    Ok(Some(Record(seat.settled.load(Ordering::Acquire))))
+}
+
+/// An operation of a seat, by its user.
+pub(crate) fn operate<M: Memory>(
+    memory: &M,
+    index: usize,
+    operation: Operation,
+) -> Result<Done, Corrupted> {
+    let seat = memory.seat(index).ok_or(NO_SUCH_SEAT)?;
+    for _ in 0..ROUNDS {
+        let state = look(memory);
+        let Some(free) = operation.free_after(state.free()) else {
+            return Ok(Done::Refused);
+        };
+        let Some(last) = last_of(memory, index, state)? else {
+            continue;
+        };
+        let epoch = operation.epoch_after(last.epoch());
+        let held = operation.held_after();
+        if held > 1 {
+            // Release: who sees this sees the operation before it in `state`.
+            seat.intent
+                .store(Record::new(epoch, held).0, Ordering::Release);
+        }
+        if advance(memory, state, State::after(free, index, epoch, held)) {
+            return Ok(Done::Yes);
+        }
+    }
+    Err(UNRESTING)
+}
+
+/// As [`operate`], once, if the last operation was of the same seat, nobody interferes, and it is
+/// about no more than one permit. Whether it was done.
+#[inline(always)]
+pub(crate) fn operate_again<M: Memory>(memory: &M, index: usize, operation: Operation) -> bool {
+    let state = look(memory);
+    let held = operation.held_after();
+    let Some(free) = operation.free_after(state.free()) else {
+        return false;
+    };
+    let epoch = operation.epoch_after(state.epoch());
+    state.seat() == index
+        && held <= 1
+        && advance(memory, state, State::after(free, index, epoch, held))
+}
+
+/// Gives back what a seat holds whose user will never use it again. Any number may do so at once.
+/// `is_current` says whether the seat still belongs to that user. Returns how many permits *this*
+/// call gave back.
+pub(crate) fn give_back<M: Memory>(
+    memory: &M,
+    index: usize,
+    is_current: impl Fn() -> bool,
+) -> Result<u32, Corrupted> {
+    for _ in 0..ROUNDS {
+        let state = look(memory);
+        let last = last_of(memory, index, state)?;
+        // After the reads: they are about this user and no later one.
+        if !is_current() {
+            return Ok(0);
+        }
+        let Some(last) = last else { continue };
+        let held = last.held();
+        if held == 0 {
+            return Ok(0);
+        }
+        let operation = Operation::GiveBack(held);
+        let epoch = operation.epoch_after(last.epoch());
+        let free = state.free() + i64::from(held);
+        if advance(memory, state, State::after(free, index, epoch, 0)) {
+            return Ok(held);
+        }
+    }
+    Err(UNRESTING)
+}
