@@ -109,3 +109,22 @@
 //! Two senders that find the same last block each have a claim when one of them loses it at B4; it
 //! gives its claim up, and the capacity is one less until the others have gone round.
 
+mod block;
+mod guard;
+mod header;
+mod layout;
+mod options;
+mod pool;
+mod queue;
+mod receiver;
+mod sender;
+mod store;
+mod survey;
+
+pub use guard::{ReadGuard, WriteGrant};
+pub use layout::INLINE;
+pub use options::QueueOptions;
+pub use queue::Queue;
+pub use receiver::Receiver;
+pub use sender::Sender;
+pub use survey::{BlockClass, PoolSurvey};
