@@ -5,6 +5,7 @@ pub mod forked;
 pub mod hand;
 pub mod line;
 pub mod raw;
+pub mod stepped;
 
 use ipc_core::Place;
 use ipc_queue::spsc::Ring;

@@ -105,6 +105,8 @@
 //! B6, B8, B9 and a B4 from an over lap's word all expect the word of that lap: of any number of
 //! them at once, one succeeds. A reader is never disturbed: B2 finds the lap over only after C7.
 //! A sender that is stopped anywhere costs, as ever, its slot, and a block if it has one.
+//! (When the stream has ended, a dead sender's message that nobody will have keeps its block. There
+//! is nobody to whom it could be of use.)
 //!
 //! Two senders that find the same last block each have a claim when one of them loses it at B4; it
 //! gives its claim up, and the capacity is one less until the others have gone round.
@@ -120,6 +122,9 @@ mod receiver;
 mod sender;
 mod store;
 mod survey;
+
+#[cfg(all(loom, test))]
+mod loom_tests;
 
 pub use guard::{ReadGuard, WriteGrant};
 pub use layout::INLINE;
