@@ -230,9 +230,8 @@ fn of_handles_that_are_dropped_with_forgotten_guards() {
 fn of_a_commit_that_is_too_late() {
     let before = |queue: Queue| {
         let mut rx = queue.receiver().unwrap();
-        let mut tx = queue.sender().unwrap();
         assert_eq!(*rx.try_take().unwrap().unwrap(), OLD);
-        let tx = Box::leak(Box::new(tx.try_clone().unwrap()));
+        let tx = Box::leak(Box::new(queue.sender().unwrap()));
         let grant = tx.try_reserve(LONG).unwrap();
         queue.close().unwrap();
         assert!(rx.try_take().unwrap().is_none(), "the end is told");
