@@ -97,6 +97,11 @@ fn check_recovered(queue: &Queue, first: First) -> (usize, usize) {
         return (old, new);
     }
     assert_eq!(class.messages, old + new + others);
+    if let First::Push = first
+        && old + new == 0
+    {
+        assert_eq!(pushed, BLOCKS, "a sender finds what the dead left");
+    }
     assert_eq!(queue.survey().unwrap().classes[0].free, BLOCKS);
     for _ in 0..3 {
         let mut tx = queue.sender().unwrap();
