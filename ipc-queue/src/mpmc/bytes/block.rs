@@ -6,7 +6,7 @@
 //! | a tenancy | taken for that lap of that slot | anybody once the lap is over, by CAS to 0 or to a tenancy of its own |
 
 use crate::mpmc::memory::Memory;
-use crate::mpmc::word::{Geometry, LAP_SHIFT, State, lap, state};
+use crate::mpmc::word::{LAP_SHIFT, State, lap, state};
 use ipc_core::atomic::{AtomicU64, Ordering};
 use std::ops::Range;
 
@@ -17,29 +17,20 @@ pub(super) const MOST_SLOTS: u64 = SLOT;
 
 /// What a block is taken for: a lap of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tenancy {
-    index: usize,
-    lap: u64,
-}
+pub(super) struct Tenancy(u64);
 
 impl Tenancy {
     /// For a slot (below [`MOST_SLOTS`]) and one of its laps.
     #[inline(always)]
     pub(super) fn new(index: usize, lap: u64) -> Self {
         debug_assert!((index as u64) < MOST_SLOTS);
-        Self { index, lap }
+        Self(lap << LAP_SHIFT | (index as u64 + 1))
     }
 
     /// In a block's word.
     #[inline(always)]
     pub(super) fn word(self) -> u64 {
-        self.lap << LAP_SHIFT | (self.index as u64 + 1)
-    }
-
-    /// What a block's word says; `None` if that cannot be.
-    fn from_word(word: u64, g: &Geometry) -> Option<Self> {
-        let index = (word & SLOT).checked_sub(1)?;
-        (index < g.slots()).then(|| Self::new(index as usize, lap(word)))
+        self.0
     }
 }
 
@@ -63,9 +54,12 @@ pub(super) fn look<M: Memory>(memory: &M, word: u64) -> Use {
         return Use::Free;
     }
     let g = memory.geometry();
-    let Some(Tenancy { index, lap: n }) = Tenancy::from_word(word, g) else {
+    // The word of a tenancy, or damaged.
+    let (slot, n) = (word & SLOT, lap(word));
+    if !(1..=g.slots()).contains(&slot) {
         return Use::Damaged;
-    };
+    }
+    let index = slot as usize - 1;
     // Acquire: the slot's word is looked at after this. Not older than the claim for which the
     // block was taken, since the block's word was read with Acquire (B1).
     let a = memory.claim(index).load(Ordering::Acquire);

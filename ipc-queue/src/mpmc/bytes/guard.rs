@@ -34,6 +34,7 @@ enum Room {
 }
 
 impl<'a> WriteGrant<'a> {
+    #[inline(always)]
     pub(super) fn new(sender: &'a mut Sender, granted: Granted) -> Self {
         sender.slots.member.guards += 1;
         Self {
@@ -49,6 +50,7 @@ impl<'a> WriteGrant<'a> {
     /// [`PushError::TooLong`] if there are not so many: the room is given up then.
     /// [`PushError::Closed`] if the stream has ended meanwhile: the message is gone then.
     /// [`PushError::Segment`] in a forked child, which has no room.
+    #[inline]
     pub fn commit(mut self, len: usize) -> Result<(), PushError> {
         self.sender.slots.attachment.check_fork()?;
         if len > self.granted.extent.len {
@@ -64,6 +66,7 @@ impl<'a> WriteGrant<'a> {
 }
 
 impl Drop for WriteGrant<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.state == Room::Held && self.sender.slots.is_mine() {
             self.sender.slots.member.guards -= 1;
@@ -75,6 +78,7 @@ impl Drop for WriteGrant<'_> {
 impl Deref for WriteGrant<'_> {
     type Target = [u8];
 
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
         // SAFETY: the range is in the mapping (`SharedBytes::range`); it is a slot's or a block's,
         // which belongs to the sender, and that is borrowed mutably.
@@ -83,6 +87,7 @@ impl Deref for WriteGrant<'_> {
 }
 
 impl DerefMut for WriteGrant<'_> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`; the grant is borrowed mutably.
         unsafe { self.sender.store.bytes(&self.granted.extent).as_mut() }
@@ -106,6 +111,7 @@ pub struct ReadGuard<'a> {
 }
 
 impl<'a> ReadGuard<'a> {
+    #[inline(always)]
     pub(super) fn new(receiver: &'a mut Receiver, held: Held) -> Self {
         receiver.slots.member.guards += 1;
         Self {
@@ -137,6 +143,7 @@ impl<'a> ReadGuard<'a> {
 }
 
 impl Drop for ReadGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.state == Room::Held && self.receiver.slots.is_mine() {
             self.receiver.slots.member.guards -= 1;
@@ -148,6 +155,7 @@ impl Drop for ReadGuard<'_> {
 impl Deref for ReadGuard<'_> {
     type Target = [u8];
 
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
         // SAFETY: the range is in the mapping (`SharedBytes::range`); it is a slot's or a block's,
         // which belongs to the receiver, and that is borrowed; nobody writes to it.

@@ -126,6 +126,7 @@ impl Receiver {
     /// # Errors
     /// As [`try_pop_into`](Self::try_pop_into); [`PopError::NotPrivate`] if other users can write
     /// to the segment.
+    #[inline]
     pub fn try_take(&mut self) -> Result<Option<ReadGuard<'_>>, PopError> {
         self.take_until(Deadline::PAST, PopError::Empty)
     }
@@ -134,6 +135,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`pop_into`](Self::pop_into); [`PopError::NotPrivate`].
+    #[inline]
     pub fn take(&mut self) -> Result<Option<ReadGuard<'_>>, PopError> {
         self.take_until(Deadline::NEVER, PopError::Empty)
     }

@@ -115,6 +115,7 @@ impl Sender {
     /// # Errors
     /// As [`try_push`](Self::try_push); [`PushError::NotPrivate`] if other users can write to the
     /// segment.
+    #[inline]
     pub fn try_reserve(&mut self, len: usize) -> Result<WriteGrant<'_>, PushError> {
         self.reserve_until(len, Deadline::PAST, || PushError::Full)
     }
@@ -123,6 +124,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`push`](Self::push); [`PushError::NotPrivate`].
+    #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<WriteGrant<'_>, PushError> {
         self.reserve_until(len, Deadline::NEVER, || PushError::Full)
     }
@@ -139,7 +141,7 @@ impl Sender {
         self.reserve_until(len, Deadline::after(timeout), || PushError::TimedOut)
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserve_until(
         &mut self,
         len: usize,
