@@ -244,8 +244,7 @@ impl Geometry {
     }
 
     /// Whether nobody writes, holds or will get a message of lap `n` of a slot any more, given its
-    /// claim and its word as read *after* the claim, both of them after `n` was known to have been
-    /// claimed. Once it is so, it stays so. The cases are in [`bytes`](super::bytes).
+    /// claim and its word as read *after* the claim. Once it is so, it stays so. The cases are in [`bytes`](super::bytes).
     pub(crate) fn is_over(&self, n: u64, claim: u64, slot: u64) -> bool {
         if self.ahead(lap(slot), n) > 0 {
             return true;

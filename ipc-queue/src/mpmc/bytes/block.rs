@@ -60,8 +60,8 @@ pub(super) fn look<M: Memory>(memory: &M, word: u64) -> Use {
         return Use::Damaged;
     }
     let index = slot as usize - 1;
-    // Acquire: the slot's word is looked at after this. Not older than the claim for which the
-    // block was taken, since the block's word was read with Acquire (B1).
+    // Acquire: the slot's word is looked at after this. One older than the block's own claim is of
+    // an earlier lap, which is not over.
     let a = memory.claim(index).load(Ordering::Acquire);
     // Acquire: pairs with the Release of C7: the last reader of the block is done.
     let d = memory.word(index).load(Ordering::Acquire);
@@ -114,8 +114,8 @@ pub(super) fn find_over<B: Blocks, M: Memory>(
     range
         .map(|block| Candidate {
             block,
-            // Acquire: see B2.
-            seen: blocks.block(block).load(Ordering::Acquire),
+            // Relaxed: as in `find_free`; and see B2.
+            seen: blocks.block(block).load(Ordering::Relaxed),
         })
         .find(|it| matches!(look(memory, it.seen), Use::Free | Use::Over))
 }
@@ -123,14 +123,14 @@ pub(super) fn find_over<B: Blocks, M: Memory>(
 /// B4: takes a block for the caller's claim. Fails if it is not what it was any more.
 #[inline]
 pub(super) fn take<B: Blocks>(blocks: &B, candidate: Candidate, tenancy: Tenancy) -> bool {
-    // Acquire: pairs with the Release of who freed it: its last use is over. Release: who reads
-    // this word (B2) sees the claim.
+    // Acquire: pairs with the Release of who freed it: its last use is over. (Of one whose use was
+    // found over, B2 has said so.)
     blocks
         .block(candidate.block)
         .compare_exchange(
             candidate.seen,
             tenancy.word(),
-            Ordering::AcqRel,
+            Ordering::Acquire,
             Ordering::Relaxed,
         )
         .is_ok()
@@ -145,8 +145,8 @@ pub(super) fn release<B: Blocks>(blocks: &B, block: usize, tenancy: Tenancy) -> 
 /// B9: frees whatever block's use is over. Any number may do so at once.
 pub(super) fn collect<B: Blocks, M: Memory>(blocks: &B, memory: &M, range: Range<usize>) {
     for block in range {
-        // Acquire: see B2.
-        let seen = blocks.block(block).load(Ordering::Acquire);
+        // Relaxed: see B2, and the exchange decides.
+        let seen = blocks.block(block).load(Ordering::Relaxed);
         if look(memory, seen) == Use::Over {
             free(blocks, block, seen);
         }
@@ -155,9 +155,10 @@ pub(super) fn collect<B: Blocks, M: Memory>(blocks: &B, memory: &M, range: Range
 
 #[inline]
 fn free<B: Blocks>(blocks: &B, block: usize, seen: u64) -> bool {
-    // AcqRel: its next user comes after its last, also where that one's end was seen in the slot.
+    // Release: its next user comes after its last, also where that one's end was seen in the slot
+    // (B2).
     blocks
         .block(block)
-        .compare_exchange(seen, FREE, Ordering::AcqRel, Ordering::Relaxed)
+        .compare_exchange(seen, FREE, Ordering::Release, Ordering::Relaxed)
         .is_ok()
 }

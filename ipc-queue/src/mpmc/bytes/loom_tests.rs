@@ -111,6 +111,8 @@ enum Then {
     Release,
     /// It is stopped there.
     Nothing,
+    /// The same, while somebody collects.
+    Collect,
 }
 
 #[test]
@@ -197,4 +199,45 @@ fn collectors_take_only_what_is_over() {
         assert!(pool.is_free());
         drop(killed);
     });
+}
+
+/// Whoever writes into a block comes after who read from it, by the block's words alone: the writer
+/// had its claim before.
+#[test]
+fn a_block_goes_from_its_reader_to_the_next_writer() {
+    for then in [Then::Release, Then::Nothing, Then::Collect] {
+        loom::model(move || {
+            let (memory, pool) = (Checked::new(2), Pool::new(1, 2));
+            let mut rx = Receiver::new(&memory, 0);
+            pool.push(&mut Sender::new(&memory, 0), 1);
+            let mut next = Sender::new(&memory, 1);
+            let claim = next.tail.claim(&*memory).unwrap();
+            let theirs = pool.clone();
+            let writer = thread::spawn(move || {
+                let memory = &*next.memory;
+                let candidate = loop {
+                    match theirs.find(memory) {
+                        Some(candidate) => break candidate,
+                        None => thread::yield_now(),
+                    }
+                };
+                let tenancy = Tenancy::new(claim.index, claim.lap(memory.geometry()));
+                if !block::take(&*theirs, candidate, tenancy) {
+                    // It was over, and has been freed meanwhile.
+                    let candidate = theirs.find(memory).unwrap();
+                    assert!(block::take(&*theirs, candidate, tenancy));
+                }
+                // SAFETY: the block is ours; loom checks it.
+                theirs.blocks[0].with_mut(|it| unsafe { *it = 2 });
+            });
+            let theirs = (pool.clone(), memory.clone());
+            let collector = (then == Then::Collect)
+                .then(|| thread::spawn(move || block::collect(&*theirs.0, &*theirs.1, 0..1)));
+            assert_eq!(pool.pop(&mut rx, then), 1);
+            writer.join().unwrap();
+            if let Some(collector) = collector {
+                collector.join().unwrap();
+            }
+        });
+    }
 }

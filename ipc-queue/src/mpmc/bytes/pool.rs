@@ -128,8 +128,8 @@ impl Pool {
             };
             if let Some(words) = &self.words {
                 for number in class.blocks.clone() {
-                    // Acquire: see B2.
-                    let word = words.block(number).load(Ordering::Acquire);
+                    // Relaxed: see B2.
+                    let word = words.block(number).load(Ordering::Relaxed);
                     match block::look(&self.memory, word) {
                         Use::Free => counted.free += 1,
                         Use::Writing => counted.writing += 1,
