@@ -54,6 +54,19 @@ fn use_it(queue: &Queue<u64>) {
             }
         }
     }
+    if let Ok(mut rx) = queue.receiver() {
+        for number in 0..4 {
+            if let Ok(Some(messages)) = rx.try_take_slice(3) {
+                let _ = messages.iter().map(|it| *it.get()).max();
+                match number {
+                    2 => messages.release_back(),
+                    3 => std::mem::forget(messages),
+                    _ => {}
+                }
+            }
+            let _ = rx.take_slice_timeout(3, Duration::from_micros(50));
+        }
+    }
     let _ = queue.len();
     let _ = queue.is_empty();
     let _ = queue.is_full();
@@ -61,6 +74,20 @@ fn use_it(queue: &Queue<u64>) {
     let _ = queue.stats();
     let _ = queue.segment().recover();
     assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+/// Damages some words.
+fn scribble(random: &mut Random, raw: &Raw, capacity: u64) {
+    for _ in 0..1 + random.below(6) {
+        let word = match random.below(6) {
+            0 => random.below(5) * 128,
+            1 => 256 + random.below(8) * 8,
+            2 | 3 => raw.claim(random.below(capacity)),
+            4 => raw.slot(random.below(capacity)),
+            _ => random.below(raw.len / 8) * 8,
+        };
+        raw.set(word, some_word(random));
+    }
 }
 
 #[test]
@@ -72,19 +99,46 @@ fn every_call_comes_back_from_damaged_words() {
         let raw = Raw::of(&queue);
         use_it(&queue);
         for _ in 0..3 {
-            for _ in 0..1 + random.below(6) {
-                let word = match random.below(6) {
-                    0 => random.below(5) * 128,
-                    1 => 256 + random.below(8) * 8,
-                    2 | 3 => raw.claim(random.below(capacity)),
-                    4 => raw.slot(random.below(capacity)),
-                    _ => random.below(raw.len / 8) * 8,
-                };
-                raw.set(word, some_word(&mut random));
-            }
+            scribble(&mut random, &raw, capacity);
             use_it(&queue);
         }
     }
+}
+
+/// Between any two steps, at any time: what was looked at is not what is there.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn every_call_comes_back_from_words_damaged_meanwhile() {
+    use common::forked::Forked;
+    use common::stepper::run_to;
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+    let mut stopped = 0;
+    let rounds = from_env("MPMC_FUZZ", 40);
+    for seed in 0..rounds {
+        let mut random = Random::new(1000 + seed);
+        let capacity = 1 + random.below(5);
+        let queue = unnamed::<u64>(capacity as usize);
+        let raw = Raw::of(&queue);
+        let segment = queue.segment().descriptor().unwrap();
+        let at = random.below(1500);
+        let victim = Forked::run(|| {
+            let queue = Queue::open(segment).unwrap();
+            run_to("memfd:test", at, Signal::SIGSTOP, || use_it(&queue));
+            0
+        });
+        let pid = victim.pid();
+        match waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap() {
+            WaitStatus::Stopped(..) => stopped += 1,
+            end => panic!("step {at} of seed {seed}: {end:?}"),
+        }
+        scribble(&mut random, &raw, capacity);
+        kill(pid, Signal::SIGCONT).unwrap();
+        assert_eq!(victim.join(), Ok(0), "step {at} of seed {seed}");
+        use_it(&queue);
+    }
+    assert_eq!(stopped, rounds);
 }
 
 #[test]

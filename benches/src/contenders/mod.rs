@@ -16,7 +16,7 @@ use cache_line::CacheLine;
 use crossbeam::CrossbeamArrayQueue;
 use futex::Futex;
 use naive::{AppendFile, JsonFile, Naive};
-use ours_mpmc::OursMpmc;
+use ours_mpmc::{OursMpmc, OursMpmcBusy};
 use ours_spsc::{Adaptive, Busy, OursSpsc, Park};
 use pipe::Pipe;
 use rtrb::{ByChunk, BySlice, Rtrb};
@@ -118,6 +118,7 @@ fn many_there_and_back() -> Vec<Case> {
     let trips = Measure::ManyRoundTrip;
     vec![
         Case::in_processes::<Trips<OursMpmc>>(trips, "ours"),
+        Case::in_processes::<RoundTrip<OursMpmcBusy>>(trips, "ours_busy"),
         Case::in_processes::<RoundTrip<CacheLine<1>>>(trips, "cache_line").target(AtMost(1.3)),
         Case::in_threads::<Trips<CrossbeamArrayQueue>>(trips, "crossbeam"),
         #[cfg(feature = "peers")]

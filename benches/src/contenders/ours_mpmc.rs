@@ -56,6 +56,34 @@ impl Channel for OursMpmc {
 
 impl Many for OursMpmc {}
 
+/// The same, waiting by spinning.
+pub struct OursMpmcBusy(OursMpmc);
+
+impl Channel for OursMpmcBusy {
+    type Sender = Sender<u64>;
+    type Receiver = Receiver<u64>;
+
+    fn how() -> String {
+        format!("push and pop, {:?}", Wait::Busy)
+    }
+
+    fn create(scratch: &Path) -> Result<Self, Failure> {
+        OursMpmc::create(scratch).map(Self)
+    }
+
+    fn sender(&mut self) -> Result<Self::Sender, Failure> {
+        let mut sender = self.0.sender()?;
+        sender.set_wait(Wait::Busy);
+        Ok(sender)
+    }
+
+    fn receiver(&mut self) -> Result<Self::Receiver, Failure> {
+        let mut receiver = self.0.receiver()?;
+        receiver.set_wait(Wait::Busy);
+        Ok(receiver)
+    }
+}
+
 impl NonBlocking for OursMpmc {
     fn how_tried() -> String {
         "try_push and try_pop, or try_push_slice and try_pop_slice".into()

@@ -8,7 +8,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 const HEADER: u64 = size_of::<u64>() as u64;
 
@@ -57,12 +57,15 @@ impl JournalReader {
     /// Hands out the effects up to `end`, which is settled, and frees their memory.
     pub(super) fn read_to(&mut self, end: u64, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let from = self.read;
+        // A worker that writes elsewhere than it should must not make us take all memory.
+        if end.saturating_sub(from) > self.file.metadata()?.blocks().saturating_mul(512) {
+            return Err(damaged());
+        }
         while self.read < end {
             let mut len = [0; HEADER as usize];
             self.file.read_exact_at(&mut len, self.read)?;
             let len = u64::from_ne_bytes(len);
             let next = (self.read.checked_add(HEADER)).and_then(|it| it.checked_add(len));
-            // A worker that writes elsewhere than it should must not make us take all memory.
             let next = next.filter(|&next| next <= end).ok_or_else(damaged)?;
             self.effect.resize(len as usize, 0);
             self.file
@@ -106,7 +109,6 @@ mod tests {
             .read_to(end, &mut |it| got.push(it.to_vec()))
             .unwrap();
         assert_eq!(got, [b"one".to_vec(), vec![], big]);
-        use std::os::unix::fs::MetadataExt;
         let kept = reader.file().metadata().unwrap().blocks() * 512;
         assert!(kept <= 2 * 4096, "{kept} bytes are kept");
         // Another in its place.
@@ -132,5 +134,10 @@ mod tests {
         let mut got = 0;
         assert!(reader.read_to(end + 100, &mut |_| got += 1).is_err());
         assert_eq!(got, 1);
+        // An end and a length that agree, in a file that is as long and empty.
+        let (len, end) = (1u64 << 50, (1 << 50) + HEADER);
+        reader.file().write_all_at(&len.to_ne_bytes(), 0).unwrap();
+        reader.file().set_len(end).unwrap();
+        assert!(reader.read_to(end, &mut |_| panic!("{len}")).is_err());
     }
 }

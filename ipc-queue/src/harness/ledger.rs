@@ -157,7 +157,10 @@ impl Ledger {
     }
 
     pub(crate) fn sent_by_all(&self) -> u64 {
-        (0..self.census.producers).map(|it| self.sent(it)).sum()
+        // Whatever the words say.
+        (0..self.census.producers)
+            .map(|it| self.sent(it))
+            .fold(0, u64::saturating_add)
     }
 
     pub(crate) fn record(&self, life: usize) -> &Record {

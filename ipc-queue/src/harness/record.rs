@@ -150,7 +150,8 @@ impl Record {
 
 /// Of a word that this process alone writes.
 fn increment(word: &AtomicU64) {
-    word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let count = word.load(Ordering::Relaxed).wrapping_add(1);
+    word.store(count, Ordering::Relaxed);
 }
 
 #[cfg(all(test, not(loom)))]

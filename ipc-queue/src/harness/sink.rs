@@ -254,7 +254,7 @@ mod tests {
     //! Death between two steps of settling.
 
     use super::*;
-    use crate::harness::{Harness, Messages, test_name};
+    use crate::harness::{Harness, HarnessError, Messages, test_name};
 
     fn die() -> ! {
         // SAFETY: a system call on plain numbers.
@@ -319,5 +319,45 @@ mod tests {
         // They came again, and nobody got them.
         assert_eq!(messages.redelivered, 0);
         assert_eq!((messages.sent, messages.received), (6, 6));
+    }
+
+    /// The end of a run in which two consumers' records say this.
+    fn end_of(test: &str, nonsense: Settled) -> HarnessError {
+        let run = Harness::new(test)
+            .under_test(test)
+            .producers(1, |source| Ok(source.send(0u8)?))
+            .consumers(2, |sink| {
+                let record = sink.ledger.record(sink.seat.life);
+                record.settle(std::iter::empty(), nonsense);
+                while sink.receive()?.is_some() {}
+                Ok(())
+            })
+            .run();
+        run.unwrap_err()
+    }
+
+    #[test]
+    fn records_of_nonsense_are_no_exact_account() {
+        let end = end_of(
+            test_name!(),
+            Settled {
+                messages: u64::MAX,
+                redelivered: u64::MAX,
+                ..Settled::default()
+            },
+        );
+        assert!(matches!(end, HarnessError::NotExact { .. }), "{end}");
+    }
+
+    #[test]
+    fn an_end_of_the_journal_that_is_none_is_an_error() {
+        let end = end_of(
+            test_name!(),
+            Settled {
+                journal_end: u64::MAX,
+                ..Settled::default()
+            },
+        );
+        assert!(matches!(end, HarnessError::Os { .. }), "{end}");
     }
 }

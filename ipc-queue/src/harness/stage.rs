@@ -104,7 +104,7 @@ impl<T: Payload> Stage<T> {
             sequence: sent,
         };
         if self.queue.any(|sealed| sealed.stamp() == next)? || self.ledger.was_taken(next) {
-            self.ledger.set_sent(index, sent + 1);
+            self.ledger.set_sent(index, sent.saturating_add(1));
         }
         Ok(())
     }
@@ -118,18 +118,24 @@ impl<T: Payload> Stage<T> {
         let mut received = 0u64;
         for record in self.ledger.records() {
             let sums = record.sums().unwrap_or_default();
-            messages.received += sums.messages;
-            messages.redelivered += sums.redelivered;
-            messages.torn += record.torn();
-            messages.doubled += record.doubled();
+            // Whatever the words say.
+            for (sum, of_this) in [
+                (&mut messages.received, sums.messages),
+                (&mut messages.redelivered, sums.redelivered),
+                (&mut messages.torn, record.torn()),
+                (&mut messages.doubled, record.doubled()),
+            ] {
+                *sum = sum.saturating_add(of_this);
+            }
             received = received.wrapping_add(sums.digest);
         }
         messages.lost = messages.sent.saturating_sub(messages.received);
         // To different consumers: none of them could see it.
-        messages.doubled += messages.received.saturating_sub(messages.sent);
+        let too_many = messages.received.saturating_sub(messages.sent);
+        messages.doubled = messages.doubled.saturating_add(too_many);
         if messages.sent == messages.received && received != self.digest_of_sent() {
             messages.lost += 1;
-            messages.doubled += 1;
+            messages.doubled = messages.doubled.saturating_add(1);
         }
         messages
     }
@@ -148,7 +154,8 @@ impl<T: Payload> Stage<T> {
 
     pub(super) fn progress(&self, elapsed: Duration) -> Progress {
         let received = self.ledger.records().filter_map(|it| it.sums());
-        let received = received.map(|sums| sums.messages).sum();
+        let received = received.map(|sums| sums.messages);
+        let received = received.fold(0, u64::saturating_add);
         Progress {
             elapsed,
             // A producer says so only after it has sent, and a consumer may be faster.

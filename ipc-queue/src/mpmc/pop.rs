@@ -156,9 +156,11 @@ impl Head {
         }
     }
 
+    /// Takes the next message, or says that there is none: for who was just refused by
+    /// [`take_fast`](Self::take_fast).
     #[cold]
     #[inline(never)]
-    fn take_slow<M: Memory>(&mut self, memory: &M) -> Result<Option<Taken>, Trouble> {
+    pub(crate) fn take_slow<M: Memory>(&mut self, memory: &M) -> Result<Option<Taken>, Trouble> {
         let g = memory.geometry();
         let mut rounds = Rounds::of(g);
         loop {

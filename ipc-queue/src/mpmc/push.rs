@@ -81,22 +81,6 @@ impl Tail {
         }
     }
 
-    /// Claims the next slot if there is what else is needed. Full if not, unless it is closed.
-    #[inline]
-    pub(crate) fn claim_if<M: Memory>(
-        &mut self,
-        memory: &M,
-        is_ready: &mut impl FnMut() -> bool,
-    ) -> Result<Claim, Refusal> {
-        if is_ready() {
-            self.claim(memory)
-        } else if memory.cursors().end.load(Ordering::Acquire) == OPEN {
-            Err(Refusal::Full)
-        } else {
-            Err(Refusal::Closed)
-        }
-    }
-
     /// Claims the next slot, if that is a matter of one attempt.
     #[inline(always)]
     pub(crate) fn claim_fast<M: Memory>(&mut self, memory: &M) -> Option<Claim> {
@@ -156,9 +140,11 @@ impl Tail {
         }
     }
 
+    /// Claims the next slot, or says why not: for who was just refused by
+    /// [`claim_fast`](Self::claim_fast).
     #[cold]
     #[inline(never)]
-    fn claim_slow<M: Memory>(&mut self, memory: &M) -> Result<Claim, Refusal> {
+    pub(crate) fn claim_slow<M: Memory>(&mut self, memory: &M) -> Result<Claim, Refusal> {
         if memory.cursors().end.load(Ordering::Acquire) != OPEN {
             return Err(Refusal::Closed);
         }
@@ -307,6 +293,21 @@ impl Tail {
                 Err(now) => c = now,
             }
         }
+    }
+}
+
+/// Full, or closed, as long as there is not what else a message needs: no slot is to be claimed
+/// then.
+pub(super) fn ready<M: Memory>(
+    memory: &M,
+    is_ready: &mut impl FnMut() -> bool,
+) -> Result<(), Refusal> {
+    if is_ready() {
+        Ok(())
+    } else if memory.cursors().end.load(Ordering::Acquire) == OPEN {
+        Err(Refusal::Full)
+    } else {
+        Err(Refusal::Closed)
     }
 }
 

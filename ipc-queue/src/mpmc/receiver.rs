@@ -10,7 +10,7 @@ use super::pop::{Head, Taken};
 use super::queue::{Queue, explain};
 use super::slice_guard::ReadSliceGuard;
 use super::sweep::sweep;
-use super::wait::{Waited, Waiter, Waiting};
+use super::wait::{Waited, Waiting};
 use super::waiters::{Answer, MessageWaiter};
 use ipc_core::{Attachment, Deadline, Payload, SLICE, SharedCells, Wait};
 use std::sync::Arc;
@@ -406,7 +406,7 @@ impl<T: Payload> Receiver<T> {
             watch: &mut self.watch,
             end: OPEN,
         };
-        if let Some(answer) = waiter.attempt() {
+        if let Some(answer) = waiter.attempt_slow() {
             self.refusals = 0;
             return self.say(answer);
         }

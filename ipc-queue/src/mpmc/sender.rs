@@ -5,7 +5,7 @@ use super::error::{OpenError, PushError};
 use super::guard::WriteGuard;
 use super::layout::Shared;
 use super::membership::Membership;
-use super::push::{Claim, Committed, Refusal, Tail};
+use super::push::{Claim, Committed, Refusal, Tail, ready};
 use super::queue::{Queue, explain};
 use super::sweep::sweep;
 use super::wait::{Waited, Waiting};
@@ -319,7 +319,9 @@ impl<T: Payload> Sender<T> {
         otherwise: PushError,
         is_ready: &mut impl FnMut() -> bool,
     ) -> Result<Claim, PushError> {
-        match self.tail.claim_if(&self.memory, is_ready) {
+        let claimed =
+            ready(&self.memory, is_ready).and_then(|()| self.tail.claim_slow(&self.memory));
+        match claimed {
             Ok(claim) => {
                 self.refusals = 0;
                 Ok(claim)

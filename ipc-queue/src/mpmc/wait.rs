@@ -41,8 +41,10 @@ const POLLS_PER_ATTEMPT: u32 = 64;
 /// Polls between two looks at the clock.
 const POLLS_PER_CLOCK: u32 = 256;
 /// Polls of the adaptive policy before it gives up its core, and times it does so before it
-/// sleeps.
-const SPINS: u32 = 128;
+/// sleeps. Few polls: where there are more processes than cores, whoever is awaited does not run
+/// meanwhile; where there are not, giving up a core that nobody else wants takes about as long as
+/// a few polls.
+const SPINS: u32 = 32;
 const YIELDS: u32 = 128;
 /// Each poll takes the line from whoever writes to it: polls before there is one pause more
 /// between two of them, and the most. What comes at once is seen at once.

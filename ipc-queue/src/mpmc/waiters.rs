@@ -5,7 +5,7 @@ use super::layout::Shared;
 use super::members::Watch;
 use super::memory::{OPEN, Trouble};
 use super::pop::{Head, Taken};
-use super::push::{Claim, Refusal, Tail};
+use super::push::{Claim, Refusal, Tail, ready};
 use super::wait::Waiter;
 use ipc_core::atomic::Ordering;
 use ipc_core::{Payload, SharedCells};
@@ -32,7 +32,9 @@ impl<T: Payload, R: FnMut() -> bool> Waiter for RoomWaiter<'_, T, R> {
     fn refresh(&mut self) {}
 
     fn attempt(&mut self) -> Option<Self::Found> {
-        match self.tail.claim_if(self.memory, &mut self.is_ready) {
+        let claimed =
+            ready(self.memory, &mut self.is_ready).and_then(|()| self.tail.claim(self.memory));
+        match claimed {
             Err(Refusal::Full) => None,
             other => Some(other),
         }
@@ -56,14 +58,24 @@ pub(super) struct MessageWaiter<'a, T: Payload> {
     pub end: u64,
 }
 
+/// A way to take the next message.
+type Take<T> = fn(&mut Head, &Shared<SharedCells<T>>) -> Result<Option<Taken>, Trouble>;
+
 impl<T: Payload> MessageWaiter<'_, T> {
-    fn look_everywhere(&mut self) -> Result<Option<Answer>, Trouble> {
+    /// As [`attempt`](Waiter::attempt), for who was just refused by [`Head::take_fast`].
+    pub(super) fn attempt_slow(&mut self) -> Option<Answer> {
+        self.look_everywhere(Head::take_slow)
+            .unwrap_or_else(|trouble| Some(Answer::Trouble(trouble)))
+    }
+
+    #[inline(always)]
+    fn look_everywhere(&mut self, take: Take<T>) -> Result<Option<Answer>, Trouble> {
         // Deaths first: all that the dead committed is found after this.
         let deaths = self.watch.unreported(&self.memory.words.census.deaths);
         self.end = self.memory.words.cursors.end.load(Ordering::Relaxed);
         // Bounded: damaged words may show messages that nobody can take.
         for _ in 0..LOOKS {
-            if let Some(taken) = self.head.take(self.memory)? {
+            if let Some(taken) = take(self.head, self.memory)? {
                 return Ok(Some(Answer::Message(taken)));
             }
             match end::judge(self.memory)? {
@@ -95,7 +107,7 @@ impl<T: Payload> Waiter for MessageWaiter<'_, T> {
     }
 
     fn attempt(&mut self) -> Option<Answer> {
-        self.look_everywhere()
+        self.look_everywhere(Head::take)
             .unwrap_or_else(|trouble| Some(Answer::Trouble(trouble)))
     }
 }

@@ -6,6 +6,8 @@ pub mod hand;
 pub mod line;
 pub mod raw;
 pub mod stepped;
+#[cfg(target_arch = "x86_64")]
+pub mod stepper;
 
 use ipc_core::Place;
 use ipc_queue::spsc::Ring;
