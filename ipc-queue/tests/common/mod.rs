@@ -7,6 +7,7 @@ pub mod hand;
 pub mod kills;
 pub mod line;
 pub mod raw;
+pub mod stepped;
 #[cfg(target_arch = "x86_64")]
 pub mod stepper;
 
