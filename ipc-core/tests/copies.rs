@@ -180,39 +180,3 @@ fn a_slice_goes_round_at_the_end_and_touches_no_other_slot() {
     check::<[u8; 13]>(&segment, "13 bytes, with gaps");
     check::<[u64; 20]>(&segment, "20 words");
 }
-
-#[test]
-fn plain_bytes_arrive_and_touch_nothing_else() {
-    let segment = Segment::create(Place::memfd("bytes"), 1 << 16).unwrap();
-    let object = words::create_bytes(&segment, "bytes", 1000);
-    let bytes = object.bytes(10, 900).unwrap();
-    let all = object.bytes(0, 1000).unwrap();
-    assert_eq!(bytes.len(), 900);
-    let source: Vec<u8> = (0..900).map(|it| it as u8 | 1).collect();
-    for (at, len) in [
-        (0, 0),
-        (0, 900),
-        (899, 1),
-        (900, 0),
-        (3, 64),
-        (5, 65),
-        (100, 700),
-    ] {
-        all.write(0, &[0; 1000]);
-        bytes.write(at, &source[..len]);
-        let mut back = b"kept".to_vec();
-        bytes.append_to(&mut back, at, len);
-        assert_eq!((&back[..4], &back[4..]), (&b"kept"[..], &source[..len]));
-        assert_eq!(bytes.range(at, len).len(), len);
-        let mut whole = Vec::new();
-        all.append_to(&mut whole, 0, 1000);
-        let written = 10 + at..10 + at + len;
-        for (place, byte) in whole.iter().enumerate() {
-            assert!(*byte == 0 || written.contains(&place), "{place}");
-        }
-    }
-    for (offset, len) in [(0, 1001), (1000, 1), (u64::MAX, 1), (1, u64::MAX)] {
-        let refused = object.bytes(offset, len);
-        assert!(matches!(refused, Err(ipc_core::Error::Corrupted { .. })));
-    }
-}
