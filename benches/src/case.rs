@@ -4,10 +4,12 @@ use std::io::PipeWriter;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::alone;
 use crate::bystander::{Bystander, Nobody};
 use crate::channel::Channel;
 use crate::crew;
 use crate::failure::Failure;
+use crate::lock::Lock;
 use crate::measure::{Measure, Placement};
 use crate::pair;
 use crate::target::Target;
@@ -22,6 +24,8 @@ pub enum Peers {
     Threads,
     /// Processes.
     Processes,
+    /// There is one process, and nobody else.
+    One,
 }
 
 /// What one measurement gave.
@@ -90,6 +94,18 @@ impl Case {
             how: W::how,
             target: None,
             run: pair::in_threads::<W>,
+        }
+    }
+
+    /// A lock measured in one process.
+    pub const fn alone<L: Lock>(measure: Measure, contender: &'static str) -> Self {
+        Self {
+            measure,
+            contender,
+            peers: Peers::One,
+            how: L::how,
+            target: None,
+            run: alone::measure::<L>,
         }
     }
 

@@ -4,15 +4,11 @@
 //! the last receiver has got its [`END`](crate::tally::END).
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::bystander::{Bystander, Process, Stop};
@@ -23,6 +19,7 @@ use crate::cpu;
 use crate::failure::Failure;
 use crate::fork;
 use crate::gate::{Gate, Sent};
+use crate::line::{line, now, ready};
 use crate::measure::Placement;
 use crate::pair::{guarded, report, report_failure};
 use crate::shared::Shared;
@@ -63,7 +60,7 @@ where
                     let end = seat.take_end::<T>(&mut channel)?;
                     take_part::<T>(end, &seat, &gate, RECEIVERS, &mut writer)
                 });
-                report_failure(done, context)
+                report_failure(done, context.report)
             })?);
             Ok((seat, words))
         })
@@ -73,7 +70,12 @@ where
         Stop::Never | Stop::BeforeTheCrew => None,
     };
     let gate = &gate;
-    let rate = Lead { gate, words }.measure(context.budget, at_work)?;
+    let lead = Lead {
+        gate,
+        words,
+        agree: T::agree,
+    };
+    let rate = lead.measure(context.budget, at_work)?;
     for process in crew {
         wait_for(process)?;
     }
@@ -111,16 +113,21 @@ where
                     scope.spawn(move || {
                         let done =
                             guarded(|| take_part::<T>(end, &theirs, gate, RECEIVERS, &mut writer));
-                        report_failure(done, context)
+                        report_failure(done, context.report)
                     });
                     Ok((seat, words))
                 })
                 .collect::<Result<_, Failure>>()?;
-            Lead { gate, words }.measure(context.budget, None)
+            let lead = Lead {
+                gate,
+                words,
+                agree: T::agree,
+            };
+            lead.measure(context.budget, None)
         });
         // At once, because the scope ends only with the crew, which may wait in vain for more.
         if outcome.is_err() {
-            report(&outcome, context);
+            report(&outcome, context.report);
         }
         outcome
     })?;
@@ -144,7 +151,7 @@ fn bystander<T: Traffic, B: Bystander<T::Channel>>(
             cpu::pin(context.cpus[0])?;
             B::act(channel)
         });
-        report_failure(done, context)
+        report_failure(done, context.report)
     })?);
     if B::STOP == Stop::BeforeTheCrew {
         process.wait_until_stopped()?;
@@ -274,18 +281,6 @@ impl Word {
     }
 }
 
-/// A line on which one of a crew gives its word. It closes when that one ends.
-fn line() -> Result<(PipeReader, PipeWriter), Failure> {
-    io::pipe().map_err(Failure::system("make a pipe"))
-}
-
-/// The time since some moment, the same for all processes, in ns.
-fn now() -> Result<u64, Failure> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(Failure::errno("read the clock"))?;
-    let nanos = Duration::from(now).as_nanos();
-    Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
-}
-
 fn wait_for(process: Pid) -> Result<(), Failure> {
     waitpid(process, None)
         .map(drop)
@@ -296,6 +291,7 @@ fn wait_for(process: Pid) -> Result<(), Failure> {
 struct Lead<'a> {
     gate: &'a Gate,
     words: Vec<(Seat, PipeReader)>,
+    agree: fn(Tally, Tally) -> bool,
 }
 
 impl Lead<'_> {
@@ -336,7 +332,7 @@ impl Lead<'_> {
                 }
             }
         }
-        if received != sent {
+        if !(self.agree)(sent, received) {
             return Err(Failure::WrongItems {
                 expected: received.count,
             });
@@ -373,30 +369,8 @@ impl Lead<'_> {
     }
 }
 
-/// Which of `lines` have something to read, or have closed: at least one, unless the limit passed.
-fn ready<'a>(
-    lines: impl Iterator<Item = &'a PipeReader>,
-    limit: Option<Duration>,
-) -> Result<Vec<usize>, Failure> {
-    let timeout = limit.map_or(PollTimeout::NONE, |limit| {
-        PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX)
-    });
-    let mut polled: Vec<PollFd<'_>> = lines
-        .map(|line| PollFd::new(line.as_fd(), PollFlags::POLLIN))
-        .collect();
-    while let Err(error) = poll(&mut polled, timeout) {
-        if error != Errno::EINTR {
-            return Err(Failure::errno("wait for the crew")(error));
-        }
-    }
-    let is_ready = |line: &PollFd<'_>| line.any() == Some(true);
-    Ok((0..polled.len())
-        .filter(|&index| is_ready(&polled[index]))
-        .collect())
-}
-
 /// A random time less than `limit`.
-fn at_random_in(limit: Duration) -> Duration {
+pub(crate) fn at_random_in(limit: Duration) -> Duration {
     // Each RandomState has keys of its own.
     let part = RandomState::new().hash_one(()) >> 32;
     limit.mul_f64(part as f64 / 2f64.powi(32))
@@ -409,7 +383,7 @@ mod tests {
     use super::*;
 
     fn crew(senders: usize, receivers: usize, placement: Placement) -> Vec<Seat> {
-        let (_, report) = io::pipe().expect("there is a pipe");
+        let (_, report) = std::io::pipe().expect("there is a pipe");
         let context = Context {
             cpus: [3, 5],
             placement,

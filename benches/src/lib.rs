@@ -21,30 +21,41 @@
 //! * a **pair** ([`pair`]) runs a workload between two processes or two threads, each on its CPU;
 //! * a **crew** ([`crew`]) runs traffic ([`traffic`]) between several senders and several receivers,
 //!   spread over the two CPUs, and perhaps a bystander that is stopped ([`bystander`]);
+//! * a **lock** ([`lock`]) is what several share in another way; it is measured [`alone`], and under
+//!   contention by the [traffic](counter) of a crew that increments a number;
 //! * a **runner** ([`runner`]) is the process forked for one measurement, killed if it hangs;
 //! * a **schedule** ([`schedule`]) takes the contenders of a measure in turn, round by round;
+//! * [`deaths`] is the other program, `cargo run --release -p benches --bin who_hangs`: who goes on when
+//!   a process is killed;
 //! * [`statistics`] and [`report`] turn the rounds into medians, spreads and ratios.
 
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod alone;
 pub mod bystander;
 pub mod case;
 pub mod channel;
 pub mod companion;
 pub mod contenders;
 pub mod control;
+pub mod counter;
 pub mod cpu;
 pub mod crew;
+pub mod deaths;
 pub mod distance;
 pub mod failure;
 pub mod fork;
 pub mod gate;
+mod in_segment;
 pub mod interrupt;
+mod line;
+pub mod lock;
 pub mod measure;
 pub mod pair;
 pub mod polled;
 pub mod report;
+mod room;
 pub mod runner;
 pub mod schedule;
 pub mod shared;

@@ -37,6 +37,50 @@ pub enum Measure {
     ManyRoundTrip,
     /// 8-byte items from two senders to two receivers, with somebody else stopped.
     ManyStopped,
+    /// Taken and given back, with nobody contending.
+    Uncontended(Taken),
+    /// One number under a lock, incremented by several.
+    Counter {
+        /// How many.
+        contenders: usize,
+        /// Where they run.
+        placement: Placement,
+    },
+    /// An event set there and one back, both peers asleep at once when they wait.
+    EventParked,
+}
+
+/// What is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A lock for one.
+    Mutex,
+    /// A permit of a semaphore.
+    Semaphore,
+    /// A lock for readers and writers, to read.
+    Read,
+    /// The same, to write.
+    Write,
+}
+
+impl Taken {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Mutex => "mutex",
+            Self::Semaphore => "semaphore",
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Mutex => "A mutex",
+            Self::Semaphore => "A permit of a semaphore",
+            Self::Read => "A lock for readers and writers, to read,",
+            Self::Write => "A lock for readers and writers, to write,",
+        }
+    }
 }
 
 /// Where a crew runs. With more peers than CPUs this decides a lot: bound to one CPU, the one that
@@ -47,6 +91,15 @@ pub enum Placement {
     Bound,
     /// The system moves them between the two.
     Free,
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bound => "each bound to a CPU",
+            Self::Free => "moved between the CPUs by the system",
+        })
+    }
 }
 
 /// How many send and how many receive.
@@ -91,6 +144,18 @@ const MILLIONS: &[Metric] = &[Metric {
     better: Better::Higher,
 }];
 
+const INCREMENTS: &[Metric] = &[Metric {
+    name: "rate",
+    unit: "M adds/s",
+    better: Better::Higher,
+}];
+
+const PASS: &[Metric] = &[Metric {
+    name: "each",
+    unit: "ns",
+    better: Better::Lower,
+}];
+
 const ROUND_TRIP: &[Metric] = &[
     Metric {
         name: "p50",
@@ -120,6 +185,15 @@ impl Measure {
             Self::ManySlices { length, shape } => format!("mpmc_slices_{length}_{shape}"),
             Self::ManyRoundTrip => "mpmc_round_trip".into(),
             Self::ManyStopped => "mpmc_stopped".into(),
+            Self::Uncontended(taken) => format!("sync_{}", taken.key()),
+            Self::Counter {
+                contenders,
+                placement,
+            } => match placement {
+                Placement::Bound => format!("sync_counter_{contenders}_bound"),
+                Placement::Free => format!("sync_counter_{contenders}"),
+            },
+            Self::EventParked => "sync_event".into(),
         }
     }
 
@@ -134,13 +208,9 @@ impl Measure {
             Self::RoundTripParked => "Round trip of an 8-byte item, parked at once".into(),
             Self::Naive => "One way, 8-byte messages, the naive ways".into(),
             Self::Many { shape, placement } => {
-                let place = match placement {
-                    Placement::Bound => "each bound to a CPU",
-                    Placement::Free => "moved between the CPUs by the system",
-                };
                 format!(
-                    "Many to many ({shape} senders x receivers), {place}, 8-byte items one at a \
-                     time, room for 1024"
+                    "Many to many ({shape} senders x receivers), {placement}, 8-byte items one at \
+                     a time, room for 1024"
                 )
             }
             Self::ManySlices { length, shape } => {
@@ -153,13 +223,26 @@ impl Measure {
             Self::ManyStopped => {
                 "Many to many (2x2), 8-byte items, with one more participant that is stopped".into()
             }
+            Self::Uncontended(taken) => {
+                format!(
+                    "{} taken and given back, uncontended: the median of short stretches",
+                    taken.title()
+                )
+            }
+            Self::Counter {
+                contenders,
+                placement,
+            } => {
+                format!("One number incremented under a lock by {contenders}, {placement}")
+            }
+            Self::EventParked => "An event set there and one back, parked at once".into(),
         }
     }
 
     /// Where the peers run.
     pub fn placement(self) -> Placement {
         match self {
-            Self::Many { placement, .. } => placement,
+            Self::Many { placement, .. } | Self::Counter { placement, .. } => placement,
             _ => Placement::Bound,
         }
     }
@@ -173,7 +256,12 @@ impl Measure {
             | Self::Many { .. }
             | Self::ManySlices { .. }
             | Self::ManyStopped => MILLIONS,
-            Self::RoundTripSpinning | Self::RoundTripParked | Self::ManyRoundTrip => ROUND_TRIP,
+            Self::RoundTripSpinning
+            | Self::RoundTripParked
+            | Self::ManyRoundTrip
+            | Self::EventParked => ROUND_TRIP,
+            Self::Uncontended(_) => PASS,
+            Self::Counter { .. } => INCREMENTS,
         }
     }
 }

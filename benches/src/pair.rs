@@ -1,7 +1,7 @@
 //! Runs a workload between the runner and one peer, each on its own CPU.
 
 use std::any::Any;
-use std::io::Write;
+use std::io::{PipeWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn in_processes<W: Workload>(context: &Context<'_>) -> Result<Sample, Failur
             let mut ends = workload.peer()?;
             follow::<W>(&mut ends, &control, &distance, context)
         });
-        report_failure(done, context)
+        report_failure(done, context.report)
     })?;
     let mut ends = workload.runner()?;
     let sample = lead::<W>(&mut ends, &control, &distance, context)?;
@@ -60,12 +60,12 @@ where
     thread::scope(|scope| {
         scope.spawn(move || {
             let done = guarded(|| follow::<W>(&mut theirs, control, distance, context));
-            report_failure(done, context)
+            report_failure(done, context.report)
         });
         let outcome = guarded(|| lead::<W>(&mut ours, control, distance, context));
         // At once, because the scope ends only with the peer, which may wait in vain for more.
         if outcome.is_err() {
-            report(&outcome, context);
+            report(&outcome, context.report);
         }
         outcome
     })
@@ -89,8 +89,7 @@ fn follow<W: Workload>(
     Ok(())
 }
 
-/// The runner's side: longer and longer phases until one tells how many steps fill the budget,
-/// then the one that counts.
+/// The runner's side: phases that tell how many steps fill the budget, then the one that counts.
 fn lead<W: Workload>(
     ends: &mut W::Runner,
     control: &Control,
@@ -104,20 +103,28 @@ fn lead<W: Workload>(
         control.begin(count);
         W::drive(ends, count)
     };
-    let mut count = FIRST_STEPS;
-    let steps = loop {
-        let elapsed = phase(count)?.elapsed;
-        if elapsed >= context.budget / 8 {
-            break steps_within(context.budget, count, elapsed);
-        }
-        count *= 4;
-    };
+    let steps = steps_that_fill(context.budget, |count| Ok(phase(count)?.elapsed))?;
     let measured = phase(steps)?;
     control.begin(0);
     Ok(Sample {
         figures: measured.figures,
         distances: [before, distance.look()],
     })
+}
+
+/// How many steps fill `budget`, found by longer and longer phases, which also warm up.
+pub(crate) fn steps_that_fill(
+    budget: Duration,
+    mut phase: impl FnMut(u64) -> Result<Duration, Failure>,
+) -> Result<u64, Failure> {
+    let mut count = FIRST_STEPS;
+    loop {
+        let elapsed = phase(count)?;
+        if elapsed >= budget / 8 {
+            return Ok(steps_within(budget, count, elapsed));
+        }
+        count *= 4;
+    }
 }
 
 /// How many steps fill `budget` if `count` took `elapsed`; at least one.
@@ -127,23 +134,23 @@ fn steps_within(budget: Duration, count: u64, elapsed: Duration) -> u64 {
 
 /// Reports a failure of the peer at once: the runner may be waiting for it in vain, and is killed
 /// when the report is in. Gives the peer's exit status.
-pub(crate) fn report_failure(done: Result<(), Failure>, context: &Context<'_>) -> i32 {
+pub(crate) fn report_failure(done: Result<(), Failure>, to: &PipeWriter) -> i32 {
     match done {
         Ok(()) => 0,
         Err(failure) => {
-            report(&Err::<Sample, _>(failure), context);
+            report(&Err::<(), _>(failure), to);
             1
         }
     }
 }
 
 /// Writes the report of a runner, one line; a reader that is gone has no use for it.
-pub(crate) fn report<T: Serialize>(outcome: &Result<T, Failure>, context: &Context<'_>) {
+pub(crate) fn report<T: Serialize>(outcome: &Result<T, Failure>, mut to: &PipeWriter) {
     let mut line = serde_json::to_string(&outcome.as_ref().map_err(ToString::to_string))
         .unwrap_or_else(|error| format!("{{\"Err\":\"no report: {error}\"}}"));
     line.push('\n');
     // In one write, which a pipe takes whole: several may report at once.
-    let _ = (&*context.report).write_all(line.as_bytes());
+    let _ = to.write_all(line.as_bytes());
 }
 
 /// Calls `work` and makes a panic of it a failure.

@@ -1,7 +1,8 @@
 //! Runs one measurement in a process of its own, which is killed if it does not end.
 
-use std::io::{self, PipeReader, Read};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -10,6 +11,8 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, setpgid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use crate::case::{Case, Context, Sample};
@@ -36,25 +39,40 @@ pub struct Settings {
 /// [`Failure::Hung`] after `settings.limit`, [`Failure::Died`], [`Failure::Reported`] with what the
 /// runner or its peer said, [`Failure::Interrupted`] after a signal.
 pub fn run(case: &Case, settings: &Settings) -> Result<Sample, Failure> {
+    in_group(settings.limit, |scratch, report| {
+        let context = Context {
+            cpus: settings.cpus,
+            placement: case.measure.placement(),
+            budget: settings.budget,
+            scratch,
+            report,
+        };
+        (case.run)(&context)
+    })
+}
+
+/// Does `work` in a forked runner, with an empty directory and a line for the reports of its peers;
+/// blocks until it reports, ends or is killed. Leaves no process that it started and no file behind.
+/// The caller has one thread.
+///
+/// # Errors
+/// As [`run`], [`Failure::Hung`] after `limit`.
+pub fn in_group<T: Serialize + DeserializeOwned>(
+    limit: Duration,
+    work: impl FnOnce(&Path, &PipeWriter) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     // A peer whose runner was killed becomes our child, so that we can wait for its end.
     set_child_subreaper(true).map_err(Failure::errno("adopt orphaned peers"))?;
     let scratch = TempDir::with_prefix("side-by-side-")
         .map_err(Failure::system("make a scratch directory"))?;
     let (reports, writer) = io::pipe().map_err(Failure::system("make a pipe"))?;
     let runner = fork::spawn(|| {
-        let context = Context {
-            cpus: settings.cpus,
-            placement: case.measure.placement(),
-            budget: settings.budget,
-            scratch: scratch.path(),
-            report: &writer,
-        };
         let outcome = guarded(|| {
             setpgid(Pid::from_raw(0), Pid::from_raw(0))
                 .map_err(Failure::errno("make a process group"))?;
-            (case.run)(&context)
+            work(scratch.path(), &writer)
         });
-        report(&outcome, &context);
+        report(&outcome, &writer);
         i32::from(outcome.is_err())
     })?;
     // Also from here: whoever comes first, the group exists before it is killed. The runner may
@@ -62,7 +80,7 @@ pub fn run(case: &Case, settings: &Settings) -> Result<Sample, Failure> {
     let _ = setpgid(runner, runner);
     let group = Group(runner);
     drop(writer);
-    read_report(reports, &group, settings.limit)
+    read_report(reports, &group, limit)
 }
 
 /// A runner and its peer; none of them outlives it.
@@ -84,7 +102,11 @@ impl Drop for Group {
     }
 }
 
-fn read_report(mut reports: PipeReader, group: &Group, limit: Duration) -> Result<Sample, Failure> {
+fn read_report<T: DeserializeOwned>(
+    mut reports: PipeReader,
+    group: &Group,
+    limit: Duration,
+) -> Result<T, Failure> {
     let deadline = Instant::now() + limit;
     let mut text = Vec::new();
     loop {
@@ -110,7 +132,7 @@ fn read_report(mut reports: PipeReader, group: &Group, limit: Duration) -> Resul
             .map_err(Failure::system("read a report"))?;
         text.extend_from_slice(&part[..length]);
         if let Some(end) = text.iter().position(|&byte| byte == b'\n') {
-            return serde_json::from_slice::<Result<Sample, String>>(&text[..end])
+            return serde_json::from_slice::<Result<T, String>>(&text[..end])
                 .map_err(Failure::contender("read a report"))?
                 .map_err(|message| Failure::Reported { message });
         }

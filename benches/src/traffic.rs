@@ -48,6 +48,11 @@ pub trait Traffic {
     /// # Errors
     /// Those of the contender.
     fn receive(receiver: &mut Self::Receiver) -> Result<Tally, Failure>;
+
+    /// Whether all that was sent in a phase was received, and nothing else.
+    fn agree(sent: Tally, received: Tally) -> bool {
+        sent == received
+    }
 }
 
 /// One item at a time.

@@ -96,11 +96,17 @@ type InProcesses = Polled<OursMpmc, Snooze>;
 type InThreads = Polled<CrossbeamArrayQueue, Snooze>;
 
 fn measured(case: Case) {
-    let sample = runner::run(&case, &settings(PATIENT));
     let name = format!("{} {}", case.measure.key(), case.contender);
-    let sample = sample.unwrap_or_else(|failure| panic!("{name}: {failure}"));
-    assert!(sample.figures.iter().all(|&figure| figure > 0.0), "{name}");
-    assert_eq!(sample.figures.len(), case.measure.metrics().len(), "{name}");
+    // Nothing is sent within the budget if others keep the senders from running all the time.
+    for _ in 0..20 {
+        let sample = runner::run(&case, &settings(PATIENT));
+        let sample = sample.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        assert_eq!(sample.figures.len(), case.measure.metrics().len(), "{name}");
+        if sample.figures.iter().all(|&figure| figure > 0.0) {
+            return;
+        }
+    }
+    panic!("{name}: nothing was ever sent");
 }
 
 fn fails(case: Case, limit: Duration) -> Failure {

@@ -11,6 +11,7 @@ mod rtrb;
 #[cfg(feature = "peers")]
 mod shaq;
 mod stopped;
+pub(crate) mod sync;
 
 use cache_line::CacheLine;
 use crossbeam::CrossbeamArrayQueue;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Case> {
     .chain(many_slices_of_shape::<2, 2>())
     .chain(many_there_and_back())
     .chain(many_with_one_stopped())
+    .chain(sync::all())
     .collect()
 }
 

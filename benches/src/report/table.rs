@@ -95,6 +95,7 @@ fn line(
     let peers = match contender.peers {
         Peers::Threads => "threads",
         Peers::Processes => "processes",
+        Peers::One => "alone",
     };
     let figure = format!("{} {}", metric.metric.name, metric.metric.unit);
     let (median, spread) = columns(metric.summary);
