@@ -41,6 +41,7 @@
 mod attachment;
 mod backing;
 mod builder;
+mod bytes;
 mod cells;
 mod claim;
 mod copy;
@@ -72,6 +73,7 @@ pub mod futex;
 
 pub use attachment::Attachment;
 pub use builder::SegmentBuilder;
+pub use bytes::SharedBytes;
 pub use cells::{SharedArray, SharedCells, SharedWords};
 pub use deadline::Deadline;
 pub use error::{Error, Result};

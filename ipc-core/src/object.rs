@@ -1,6 +1,7 @@
 //! Objects of a segment: what a crate brings to add a kind of its own, and what it gets.
 
 use crate::attachment::Attachment;
+use crate::bytes::SharedBytes;
 use crate::cells::{SharedArray, SharedCells, SharedWords};
 use crate::error::{Error, Result};
 use crate::owner::OwnerId;
@@ -279,6 +280,22 @@ impl Object {
         let at = self.pointer(offset, bytes as u64, 8)?;
         // SAFETY: `pointer` checked that the whole range lies within the object and is aligned.
         Ok(unsafe { SharedWords::new(at, stride, len, self.attachment().clone()) })
+    }
+
+    /// The `len` bytes at an offset within the object, at least eight.
+    ///
+    /// # Errors
+    /// [`Error::Corrupted`] if they do not lie within the object, do not begin at a multiple of 128,
+    /// or are fewer.
+    pub fn bytes(&self, offset: u64, len: u64) -> Result<SharedBytes> {
+        let bytes = usize::try_from(len)
+            .ok()
+            .filter(|len| *len >= 8)
+            .ok_or_else(|| self.corrupted("the length of its bytes is impossible"))?;
+        let at = self.pointer(offset, len, 128)?;
+        // SAFETY: `pointer` checked that the whole range lies within the object and begins at a
+        // multiple of 128; it has eight bytes at least.
+        Ok(unsafe { SharedBytes::new(at, bytes, self.attachment().clone()) })
     }
 
     fn pointer(&self, offset: u64, len: u64, align: usize) -> Result<std::ptr::NonNull<u8>> {

@@ -22,8 +22,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! * [`spsc`]: a wait-free ring for one producer and one consumer.
-//! * [`mpmc`]: a lock-free queue for any number of producers and consumers.
+//! * [`spsc`]: a wait-free ring for one producer and one consumer, and [`spsc::bytes`], the same for
+//!   byte records of any length.
+//! * [`mpmc`]: a lock-free queue for any number of producers and consumers, and [`mpmc::bytes`], the
+//!   same for byte messages of any length.
 //! * [`harness`]: starts producer and consumer processes and accounts for every message.
 
 pub mod harness;

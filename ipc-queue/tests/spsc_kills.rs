@@ -1,17 +1,15 @@
 //! Producers and consumers killed at random moments, hundreds of them, with a ledger of every
 //! message.
 //!
-//! Messages go through one ring from the workers that are killed to others that are killed, and
-//! those report each through a second ring to the test, which is never killed. Message `n` says
-//! `n`, so the ledger shows what was lost, doubled or torn.
+//! Message `n` says `n`, so the ledger shows what was lost, doubled or torn.
 
 mod common;
 
-use common::{Random, from_env};
-use ipc_core::{Place, Segment, Wait};
-use ipc_process::{Process, WorkResult, Worker, run_if_worker, test_name};
+use common::from_env;
+use common::kills::{self, LAST, Ledger, Stage, say_ready, wait_of};
+use ipc_core::{Place, Segment};
+use ipc_process::{WorkResult, Worker, run_if_worker, test_name};
 use ipc_queue::spsc::{PopError, PushError, Ring};
-use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::time::Duration;
 
 /// Larger than what is copied word by word, so that a message cut in two would show.
@@ -44,19 +42,9 @@ enum Mode {
 
 const MODES: [Mode; 3] = [Mode::PopFirst, Mode::ReportFirst, Mode::Slices];
 const MOST: usize = 16;
-/// What the last producer pushes before it ends the stream.
-const LAST: u64 = 2_000;
-
-fn wait_of(pid: u32) -> Wait {
-    [Wait::Park, Wait::Adaptive][pid as usize % 2]
-}
-
-fn say_ready(worker: &mut Worker) -> WorkResult {
-    Ok(PipeWriter::from(worker.take_fd("ready")?).write_all(b"!")?)
-}
 
 fn produce(worker: &mut Worker) -> WorkResult {
-    let [mode, last] = bytemuck::pod_read_unaligned::<[u64; 2]>(worker.params());
+    let (mode, last) = kills::params(worker);
     let segment = Segment::open(worker.take_fd("segment")?)?;
     let ring = Ring::<Message>::open_in(&segment, "data")?;
     let mut tx = ring.producer()?;
@@ -65,8 +53,8 @@ fn produce(worker: &mut Worker) -> WorkResult {
     let mut next = ring.pushed()?;
     let end = next + LAST;
     say_ready(worker)?;
-    while last == 0 || next < end {
-        let pushed = match MODES[mode as usize] {
+    while !last || next < end {
+        let pushed = match MODES[mode] {
             Mode::PopFirst => tx.push(Message::number(next)).map(|()| 1),
             Mode::ReportFirst => tx.reserve().map(|mut slot| {
                 *slot = Message::number(next);
@@ -89,7 +77,7 @@ fn produce(worker: &mut Worker) -> WorkResult {
 }
 
 fn consume(worker: &mut Worker) -> WorkResult {
-    let [mode, _] = bytemuck::pod_read_unaligned::<[u64; 2]>(worker.params());
+    let (mode, _) = kills::params(worker);
     let segment = Segment::open(worker.take_fd("segment")?)?;
     let mut rx = Ring::<Message>::open_in(&segment, "data")?.consumer()?;
     let mut tx = Ring::<u64>::open_in(&segment, "ledger")?.producer()?;
@@ -97,7 +85,7 @@ fn consume(worker: &mut Worker) -> WorkResult {
     say_ready(worker)?;
     let mut many = [Message::number(0); MOST];
     loop {
-        let taken = match MODES[mode as usize] {
+        let taken = match MODES[mode] {
             Mode::PopFirst => rx.pop().map(|it| it.map(|it| tx.push(it.read()))),
             Mode::ReportFirst => rx.peek().map(|it| {
                 it.map(|message| {
@@ -127,70 +115,6 @@ fn become_worker() {
     run_if_worker("kills", &[("produce", &produce), ("consume", &consume)]);
 }
 
-struct Stage<'a> {
-    segment: &'a Segment,
-    test: &'a str,
-    mode: u64,
-}
-
-impl Stage<'_> {
-    /// Starts a worker, and hands back the pipe through which it says that it has its role.
-    fn start(&self, role: &str, last: bool) -> (Process, PipeReader) {
-        let (ready, theirs) = std::io::pipe().unwrap();
-        let worker = Process::builder("kills", role)
-            .under_test(self.test)
-            .params(bytemuck::bytes_of(&[self.mode, u64::from(last)]))
-            .fd("segment", self.segment.descriptor().unwrap())
-            .fd("ready", theirs)
-            .spawn()
-            .unwrap();
-        (worker, ready)
-    }
-
-    fn kill(&self, (mut worker, _): (Process, PipeReader)) {
-        assert!(worker.is_alive(), "{}", worker.join().unwrap());
-        worker.kill().unwrap();
-        worker.join().unwrap();
-    }
-}
-
-/// What the ledger says.
-#[derive(Debug, Default)]
-struct Ledger {
-    received: u64,
-    /// Places at which numbers are missing, and how many are in all.
-    gaps: u64,
-    missing: u64,
-    repeated: u64,
-    deaths: u64,
-    end: u64,
-}
-
-fn keep_ledger(ring: &Ring<u64>) -> Ledger {
-    let mut rx = ring.consumer().unwrap();
-    let mut ledger = Ledger::default();
-    loop {
-        let number = match rx.pop_timeout(common::PATIENCE) {
-            Ok(Some(number)) => number,
-            Ok(None) => return ledger,
-            Err(PopError::ProducerDied) => {
-                ledger.deaths += 1;
-                continue;
-            }
-            Err(error) => panic!("{error}; {ledger:?}"),
-        };
-        ledger.received += 1;
-        if number + 1 == ledger.end {
-            ledger.repeated += 1;
-            continue;
-        }
-        assert!(number >= ledger.end, "out of order: {number}; {ledger:?}");
-        ledger.gaps += u64::from(number > ledger.end);
-        ledger.missing += number - ledger.end;
-        ledger.end = number + 1;
-    }
-}
-
 fn run(test: &str, mode: Mode, capacity: usize, kills: u64, seed: u64) -> Ledger {
     let size = Ring::<Message>::size_for(capacity).unwrap() + Ring::<u64>::size_for(64).unwrap();
     let segment = Segment::create(Place::memfd("kills"), size).unwrap();
@@ -198,56 +122,15 @@ fn run(test: &str, mode: Mode, capacity: usize, kills: u64, seed: u64) -> Ledger
     let book = Ring::<u64>::create_in(&segment, "ledger", 64).unwrap();
     let stage = Stage {
         segment: &segment,
+        scope: "kills",
         test,
-        mode: MODES.iter().position(|&it| it == mode).unwrap() as u64,
+        mode: MODES.iter().position(|&it| it == mode).unwrap(),
+        most_held: u64::from(mode == Mode::ReportFirst),
     };
-    let mut random = Random::new(seed);
-    let (ledger, at_work) = std::thread::scope(|scope| {
-        let ledger = scope.spawn(|| keep_ledger(&book));
-        let mut producer = stage.start("produce", false);
-        let mut consumer = stage.start("consume", false);
-        let (mut pushed, mut at_work) = (0, 0);
-        for kill in 0..kills {
-            let victim = match kill % 2 {
-                0 => &mut producer,
-                _ => &mut consumer,
-            };
-            // Mostly at work, now and then while it still comes.
-            if random.below(8) != 0 {
-                assert_eq!(victim.1.read(&mut [0]).unwrap(), 1, "it has its role");
-                if kill % 2 == 0 {
-                    // However busy the machine is, something goes through between the kills.
-                    common::until("a message", || data.pushed().unwrap() > pushed);
-                    at_work += 1;
-                }
-            }
-            // The moment is what is random; nothing is waited for.
-            std::thread::sleep(Duration::from_micros(random.below(1500)));
-            if kill % 2 == 0 {
-                stage.kill(producer);
-                pushed = data.pushed().unwrap();
-                producer = stage.start("produce", false);
-            } else {
-                stage.kill(consumer);
-                consumer = stage.start("consume", false);
-            }
-        }
-        stage.kill(producer);
-        let (mut producer, _ready) = stage.start("produce", true);
-        producer.join().unwrap().into_result().unwrap();
-        consumer.0.join().unwrap().into_result().unwrap();
-        (ledger.join().unwrap(), at_work)
-    });
+    let (ledger, at_work) = stage.run(&book, || data.pushed().unwrap(), kills, seed);
     let pushed = data.pushed().unwrap();
     assert_eq!(data.popped().unwrap(), pushed, "all was taken");
-    // The last ones were taken by a consumer that was not killed.
-    assert_eq!(ledger.end, pushed, "{ledger:?}");
-    let counted = ledger.received + ledger.missing - ledger.repeated;
-    assert_eq!(counted, pushed, "{ledger:?}");
-    assert!(pushed >= LAST + at_work, "{ledger:?}");
-    // Every death of a ledger's producer that was told is one that was.
-    assert!(ledger.deaths <= kills, "{ledger:?}");
-    eprintln!("{kills} kills, {pushed} messages, {ledger:?}");
+    ledger.check(pushed, at_work, kills);
     ledger
 }
 

@@ -131,6 +131,7 @@ pub fn at_random(world: &World, steps: u64, sample: u64, seed: u64) -> Found {
                     Action::Kill { .. } => kill_weight,
                     Action::Join { .. } => 64,
                     Action::Close => 1,
+                    Action::Ask { .. } => 16,
                 };
                 actions.push((action, total));
             });

@@ -30,6 +30,10 @@ fn of_all(world: &World, state: &State) -> u64 {
     state.words[..slots].hash(&mut hasher);
     hasher.write(&state.payloads[..slots]);
     (state.end, state.tail, state.head, state.head_seen).hash(&mut hasher);
+    if world.asks {
+        hasher.write(&state.claimed[..slots]);
+        state.question.hash(&mut hasher);
+    }
     state.processes[..processes].hash(&mut hasher);
     state.ledger.hash(&mut hasher, processes);
     hasher.finish()

@@ -178,6 +178,7 @@ fn full_is_full(world: &World, settled: &State) -> Outcome {
     world.come(&mut state, producer);
     finish(world, &mut state, producer)?;
     sweep_all(world, &mut state, producer)?;
+    world.no_block_is_lost(&state)?;
     push_all(world, &mut state, producer)?;
     let mut slots = 0..usize::from(world.slots);
     if slots.any(|slot| state.words[slot].is_free() && !state.claims[slot].void) {
@@ -205,6 +206,7 @@ fn all_may_die(world: &World, settled: &State) -> Outcome {
     for process in alive(world, settled) {
         state.kill(process);
     }
+    no_block_is_lost(world, state)?;
     let owed = match state.end {
         End::Open => state.ledger.committed,
         // A commit that finds the stream ended does not return.
@@ -225,6 +227,14 @@ fn all_may_die(world: &World, settled: &State) -> Outcome {
         return Err(format!("message {message} is lost when all die"));
     }
     Ok(())
+}
+
+fn no_block_is_lost(world: &World, mut state: State) -> Outcome {
+    let producer = World::FRESH_PRODUCER;
+    world.come(&mut state, producer);
+    finish(world, &mut state, producer)?;
+    sweep_all(world, &mut state, producer)?;
+    world.no_block_is_lost(&state)
 }
 
 /// Newcomers sweep, pop all there is, push until full and pop all of it.

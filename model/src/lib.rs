@@ -26,6 +26,8 @@
 //!   place were cut off: at sixteen generations the queue has it easier.
 //! * Claims are given up, messages given back; slices, work in place, looks at all slots again; a
 //!   stream is closed at any time. Laps go round ([`World::first_lap`]).
+//! * Somebody asks whether a lap is over, to use a block of byte messages ([`World::asks`]): in two
+//!   accesses, at any time.
 //!
 //! # What is checked
 //!
@@ -41,6 +43,7 @@
 //! | the end is told after every message whose push has returned is finished | `end.rs` |
 //! | "all senders are gone" is told after what they committed is finished or in somebody's hands | `pop.rs` |
 //! | no cursor is where nobody can have come | `push.rs`, `pop.rs` |
+//! | a lap that was found over has no writer, no message and no reader, from then on | `over.rs` |
 //!
 //! | from each state that is tried (one in some, by chance) | where |
 //! |---|---|
@@ -50,6 +53,7 @@
 //! | one operation that stands still for ever costs one slot at most, to all others together | |
 //! | if all die, the next to come lose nothing and have all slots | |
 //! | claims go round in the order of positions | |
+//! | when all have come to rest, or have died, and the dead are swept, each lap is over or a message | `over.rs` |
 //!
 //! # Where
 //!
@@ -78,6 +82,13 @@
 //! | 2; 1; 2 | closed, a kill | 907,939 |
 //! | 1; 1; 2 | closed, a kill, a message given back | 1,513,807 |
 //! | 4; 3; 1 | a kill, a newcomer | 213,689 |
+//! | 2; 1, 1; 1 | somebody asks | 711,422 |
+//! | 1; 1, 1; 1 | somebody asks, a kill | 1,969,982 |
+//! | 1; 2; 1 | somebody asks, a kill, a newcomer | 178,032 |
+//! | 2; 2; 1 | somebody asks, claims given up, a message given back | 350,703 |
+//! | 1; 1; 1 | somebody asks, closed, a kill | 61,683 |
+//! | 1; 1, 1; 1 | somebody asks, closed (full) | 4,216,279 |
+//! | 2; 1, 1; 1 | somebody asks, a kill (full) | 6,941,391 |
 //! | 1; 1, 1; 2 | closed (full) | 41,627,139 |
 //! | 1; 2; 2 | closed, a kill, a newcomer (full) | 17,713,628 |
 //! | 2; 1; 2 | two kills, two newcomers (full) | 1,494,007 |
@@ -111,6 +122,7 @@
 //! | kept: [`JumpForgets`](Rule::JumpForgets) | 3; 4, 2; 2 |
 //! | kept: [`SecondLookBeforeWalkingOn`](Rule::SecondLookBeforeWalkingOn) | 3; 4, 4; 2, in place |
 //! | [`LookAtTheEndAfterClaiming`](Rule::LookAtTheEndAfterClaiming), [`SenderSettlesWhatWasTaken`](Rule::SenderSettlesWhatWasTaken), [`SenderLooksWhoHasIt`](Rule::SenderLooksWhoHasIt), [`ReceiverLooksAtTheEnd`](Rule::ReceiverLooksAtTheEnd), [`NamelessRevokedAreSettled`](Rule::NamelessRevokedAreSettled), [`ReceiverSettlesWhatItAccepts`](Rule::ReceiverSettlesWhatItAccepts), [`RejectionIsMarked`](Rule::RejectionIsMarked), and those of the judge (E2 to E6) | 1; 1; 2, closed |
+//! | [`OverReadsTheWordLast`](Rule::OverReadsTheWordLast), [`OverSparesWriters`](Rule::OverSparesWriters), [`OverSparesTheOvertaken`](Rule::OverSparesTheOvertaken) | 2; 1, 2; 1, somebody asks |
 //! | kept: [`RevokedClaimsStay`](Rule::RevokedClaimsStay), [`SenderLooksWhoWasRejected`](Rule::SenderLooksWhoWasRejected) | 1; 1, 1; 2, closed |
 //!
 //! # What is not modelled
@@ -122,6 +134,8 @@
 //!   rounds, and damaged words.
 //! * A place is taken, and all places are looked at for "all senders are gone", in one step.
 //! * Several messages in one receiver's hands, but for forgotten ones.
+//! * Blocks: whose they are follows from what is modelled (`over.rs`); loom has the steps that change
+//!   their words.
 
 mod commit;
 mod end;
@@ -132,6 +146,7 @@ mod hold;
 mod invariants;
 mod join;
 mod memory;
+mod over;
 mod pop;
 mod progress;
 mod push;

@@ -131,6 +131,7 @@ impl World {
                 if !state.cas_claim(me, slot, locals.claim, mine) {
                     return Ok(Pc::P2Claim);
                 }
+                state.claimed[slot] = lap;
                 let process = &mut state.processes[me];
                 process.sent += 1;
                 process.cursor = self.next(cursor);

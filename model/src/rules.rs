@@ -88,6 +88,12 @@ pub enum Rule {
     RedeliveriesAreCounted,
     /// S6.
     SweepAnnounces,
+    /// B2: of blocks.
+    OverReadsTheWordLast,
+    /// B2.
+    OverSparesWriters,
+    /// B2: whose claim was made void for a later lap.
+    OverSparesTheOvertaken,
 }
 
 impl Rule {
@@ -135,5 +141,8 @@ impl Rule {
         Self::SweepMakesThePendingVoid,
         Self::RedeliveriesAreCounted,
         Self::SweepAnnounces,
+        Self::OverReadsTheWordLast,
+        Self::OverSparesWriters,
+        Self::OverSparesTheOvertaken,
     ];
 }

@@ -14,6 +14,7 @@
 //! | `k2` | it is killed |
 //! | `j2` | a newcomer takes its place |
 //! | `close` | somebody closes the stream |
+//! | `?2` | somebody makes the next access to ask whether a lap of slot 2 is over |
 
 use crate::world::{Action, Choice};
 use std::fmt::{Display, Formatter};
@@ -62,6 +63,7 @@ impl Display for Word {
             Action::Kill { process } => write!(f, "k{process}"),
             Action::Join { process } => write!(f, "j{process}"),
             Action::Close => write!(f, "close"),
+            Action::Ask { slot } => write!(f, "?{slot}"),
         }
     }
 }
@@ -92,6 +94,9 @@ fn action(word: &str) -> Option<Action> {
         return Some(Action::Close);
     }
     let of = |rest: &str| rest.parse().ok();
+    if let Some(rest) = word.strip_prefix('?') {
+        return Some(Action::Ask { slot: of(rest)? });
+    }
     if let Some(rest) = word.strip_prefix('d') {
         return Some(Action::Drain { process: of(rest)? });
     }
@@ -133,9 +138,9 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        let text = "0*7 2 2- 1+ 3~ 3_ 3! 3/01 d2*2 k1 j1 close 2";
+        let text = "0*7 2 2- 1+ 3~ 3_ 3! 3/01 d2*2 k1 j1 close ?1*2 2";
         let schedule: Schedule = text.parse().unwrap();
-        assert_eq!(schedule.0.len(), 20);
+        assert_eq!(schedule.0.len(), 22);
         assert_eq!(schedule.to_string(), text);
         for wrong in ["x", "2*", "/1", "d", "2%", "2/8"] {
             assert_eq!(

@@ -1,6 +1,7 @@
 //! One state of the modelled world: the shared words, every process with its store buffer, and the
 //! ledger that only the checks look at.
 
+use crate::over::Question;
 use std::hash::{Hash, Hasher};
 
 /// The most the arrays hold; a model uses what its shape says.
@@ -429,6 +430,10 @@ pub struct State {
     pub tail: u8,
     pub head: u8,
     pub head_seen: u8,
+    /// No process can see these two: of each slot, the last lap that a sender claimed; and who asks
+    /// whether it is over.
+    pub claimed: [u8; SLOTS],
+    pub question: Question,
     pub processes: [Process; PROCESSES],
     pub ledger: Ledger,
 }

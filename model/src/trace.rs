@@ -55,6 +55,7 @@ fn write_action(f: &mut Formatter<'_>, action: &Action, before: &State) -> Resul
         Action::Drain { process } => format!("P{process} drains a store"),
         Action::Kill { process } => format!("P{process} is killed"),
         Action::Close => "the stream is closed".to_owned(),
+        Action::Ask { slot } => format!("somebody asks about slot {slot}"),
         Action::Join { process } => format!("P{process} is a newcomer"),
     };
     write!(f, "{text:40}")

@@ -1,6 +1,7 @@
 //! What may happen in the modelled world: a process makes its next access, a store drains, a
 //! process is killed, a newcomer takes its place.
 
+use crate::over::Question;
 use crate::rules::Rule;
 use crate::state::*;
 
@@ -43,6 +44,8 @@ pub struct World {
     pub refreshes: bool,
     /// Whether somebody may close the stream.
     pub closes: bool,
+    /// Whether somebody may ask at any time if a lap of a slot is over.
+    pub asks: bool,
     /// Whether both sides of a store-load race pay for a fence, in place of `membarrier`.
     pub symmetric: bool,
     /// The rule that it lacks.
@@ -70,6 +73,11 @@ pub enum Action {
         process: u8,
     },
     Close,
+    /// Somebody asks whether the last lap of a slot that was claimed is over: makes the next of two
+    /// accesses for it.
+    Ask {
+        slot: u8,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +126,7 @@ impl World {
             slices: false,
             refreshes: false,
             closes: false,
+            asks: false,
             symmetric: false,
             without: None,
             first_lap: 1,
@@ -190,6 +199,8 @@ impl World {
             tail: first,
             head: first,
             head_seen: 0,
+            claimed: [self.lap_plus(first_lap, -1); SLOTS],
+            question: Question::None,
             processes,
             ledger: Ledger::default(),
         };
@@ -234,6 +245,13 @@ impl World {
         }
         if self.closes && state.end == End::Open {
             each(Action::Close);
+        }
+        if self.asks {
+            match state.question {
+                Question::None => (0..self.slots).for_each(|slot| each(Action::Ask { slot })),
+                Question::Asked { slot, .. } => each(Action::Ask { slot }),
+                Question::Over { .. } => {}
+            }
         }
     }
 
@@ -312,26 +330,22 @@ impl World {
 
     pub(crate) fn apply(&self, state: &mut State, action: Action) -> Outcome {
         match action {
-            Action::Step { process, choice } => self.step(state, usize::from(process), choice),
+            Action::Step { process, choice } => self.step(state, usize::from(process), choice)?,
             Action::Drain { process } => {
                 state.drain_one(usize::from(process));
-                Ok(())
             }
             Action::Kill { process } => {
                 state.ledger.kills += 1;
                 state.kill(usize::from(process));
-                Ok(())
             }
             Action::Join { process } => {
                 state.ledger.newcomers += 1;
                 self.come(state, usize::from(process));
-                Ok(())
             }
-            Action::Close => {
-                state.end = End::Closed(0);
-                Ok(())
-            }
+            Action::Close => state.end = End::Closed(0),
+            Action::Ask { slot } => self.ask(state, slot),
         }
+        self.over_is_over(state)
     }
 
     fn step(&self, state: &mut State, me: usize, choice: Choice) -> Outcome {

@@ -40,6 +40,16 @@ pub enum PushError {
     /// Somebody closed the stream.
     #[error("the stream was closed; create a new queue for a new stream")]
     Closed,
+    /// A [byte message](super::bytes) longer than the queue was made for.
+    #[error(
+        "a message of {asked} bytes is longer than the {longest} bytes that this queue was made for; send it in parts, or create the queue for longer ones"
+    )]
+    TooLong {
+        /// Its length in bytes.
+        asked: usize,
+        /// The longest that the queue takes.
+        longest: usize,
+    },
     /// In-place access to a segment that other users can write to.
     #[error(
         "in-place access is refused: other users can write to this segment; use push, which copies"

@@ -6,6 +6,7 @@
 //! | senders, receivers: [`Member`] | 64 bytes a place |
 //! | claims | 8 bytes a slot |
 //! | slots: word and payload | see [`SharedCells::STRIDE`] |
+//! | of [byte messages](super::bytes): the pool | see its `layout.rs` |
 
 use super::members::{Member, Members};
 use super::memory::{Cursors, Memory};
@@ -60,6 +61,8 @@ pub(crate) struct Shape {
     pub slots: u64,
     pub members: u64,
     pub stride: u64,
+    /// Bytes behind the slots, from a multiple of 128 on.
+    pub extra: u64,
 }
 
 impl Shape {
@@ -87,21 +90,23 @@ impl Shape {
             slots: slots as u64,
             members: u64::from(handles).min(MOST_MEMBERS as u64),
             stride: stride as u64,
+            extra: 0,
         })
     }
 
     pub(crate) fn config(&self) -> [u64; 4] {
-        [self.slots, self.members, self.stride, 0]
+        [self.slots, self.members, self.stride, self.extra]
     }
 
     /// The shape of an object, which it is large enough for.
     pub(crate) fn from_object(object: &Object) -> Result<Self> {
         let info = object.info();
-        let [slots, members, stride, _] = info.config;
+        let [slots, members, stride, extra] = info.config;
         let shape = Self {
             slots,
             members,
             stride,
+            extra,
         };
         let possible = (1..=MOST_SLOTS).contains(&slots)
             && (1..=MOST_MEMBERS as u64).contains(&members)
@@ -126,14 +131,27 @@ impl Shape {
         (self.receivers_at() + self.members * size_of::<Member>() as u64).next_multiple_of(128)
     }
 
-    fn slots_at(&self) -> u64 {
+    /// Where the slots begin.
+    pub(crate) fn slots_at(&self) -> u64 {
         (self.claims_at() + self.slots * 8).next_multiple_of(128)
+    }
+
+    fn slots_end(&self) -> Option<u64> {
+        self.slots_at()
+            .checked_add(self.slots.checked_mul(self.stride)?)
+    }
+
+    /// Where the extra bytes begin; they end with the object.
+    pub(crate) fn extra_at(&self) -> Option<u64> {
+        self.slots_end()?.checked_next_multiple_of(128)
     }
 
     /// The length of the object.
     pub(crate) fn bytes(&self) -> Option<u64> {
-        self.slots_at()
-            .checked_add(self.slots.checked_mul(self.stride)?)
+        match self.extra {
+            0 => self.slots_end(),
+            extra => self.extra_at()?.checked_add(extra),
+        }
     }
 
     pub(crate) fn senders(&self, object: &Object) -> Result<Members> {

@@ -20,7 +20,7 @@ use loom::sync::Arc;
 use loom::thread;
 use std::io;
 
-struct Checked {
+pub(super) struct Checked {
     geometry: Geometry,
     cursors: Cursors,
     claims: Vec<AtomicU64>,
@@ -35,7 +35,7 @@ unsafe impl Send for Checked {}
 
 impl Checked {
     /// Starts in the last lap before the laps' field goes round.
-    fn new(slots: u64) -> Arc<Self> {
+    pub(super) fn new(slots: u64) -> Arc<Self> {
         let geometry = Geometry::new(slots);
         let first = geometry.lap_plus(0, -1);
         let start = geometry.position(first, 0);
@@ -80,13 +80,13 @@ impl Memory for Checked {
     }
 }
 
-struct Sender {
-    memory: Arc<Checked>,
-    tail: Tail,
+pub(super) struct Sender {
+    pub(super) memory: Arc<Checked>,
+    pub(super) tail: Tail,
 }
 
 impl Sender {
-    fn new(memory: &Arc<Checked>, place: usize) -> Self {
+    pub(super) fn new(memory: &Arc<Checked>, place: usize) -> Self {
         Self {
             tail: Tail::join(&**memory, OwnerBits::new(place, 1)),
             memory: memory.clone(),
@@ -119,13 +119,13 @@ impl Sender {
     }
 }
 
-struct Receiver {
-    memory: Arc<Checked>,
-    head: Head,
+pub(super) struct Receiver {
+    pub(super) memory: Arc<Checked>,
+    pub(super) head: Head,
 }
 
 impl Receiver {
-    fn new(memory: &Arc<Checked>, place: usize) -> Self {
+    pub(super) fn new(memory: &Arc<Checked>, place: usize) -> Self {
         Self {
             head: Head::join(&**memory, OwnerBits::new(place, 1)),
             memory: memory.clone(),

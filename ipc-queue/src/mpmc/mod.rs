@@ -128,6 +128,7 @@
 //! further, and continued then: with 1024 slots at 100 million messages a second after 2.8 years,
 //! with 16 after 16 days.
 
+pub mod bytes;
 mod end;
 mod error;
 mod guard;

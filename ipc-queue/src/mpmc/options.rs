@@ -5,13 +5,15 @@ use super::memory::Memory;
 use super::queue::{KIND, Queue};
 use super::word;
 use ipc_core::atomic::Ordering;
-use ipc_core::{Address, ObjectSpec, Payload, Place, Result, Segment, SegmentBuilder, TypeTag};
+use ipc_core::{
+    Address, Kind, Object, ObjectSpec, Payload, Place, Result, Segment, SegmentBuilder, TypeTag,
+};
 use std::marker::PhantomData;
 
 /// The name of the one object in a segment made by [`Queue::create`].
-const ONLY: &str = "queue";
+pub(super) const ONLY: &str = "queue";
 /// Places for senders, and for receivers, in a queue with a segment of its own.
-const HANDLES: u32 = 256;
+pub(super) const HANDLES: u32 = 256;
 /// Positions start in this lap: the one before is the claims' at first.
 const FIRST_LAP: u64 = 1;
 
@@ -45,6 +47,10 @@ impl<T: Payload> QueueOptions<T> {
     pub fn first_lap(mut self, lap: u64) -> Self {
         self.first_lap = lap;
         self
+    }
+
+    pub(super) fn element(&self) -> &TypeTag {
+        &self.element
     }
 
     /// As [`Queue::create`].
@@ -83,8 +89,20 @@ impl<T: Payload> QueueOptions<T> {
     /// As [`Queue::create_in`].
     pub fn create_in(&self, segment: &Segment, name: &str, capacity: usize) -> Result<Queue<T>> {
         let shape = Shape::of::<T>(capacity, segment.handle_limit())?;
+        self.create_shaped(&KIND, shape, segment, name, |_| Ok(()))
+    }
+
+    /// Creates a queue, perhaps of a kind of its own with more in it, which `also` initialises.
+    pub(super) fn create_shaped(
+        &self,
+        kind: &'static Kind,
+        shape: Shape,
+        segment: &Segment,
+        name: &str,
+        also: impl FnOnce(&Object) -> Result<()>,
+    ) -> Result<Queue<T>> {
         let spec = ObjectSpec {
-            kind: &KIND,
+            kind,
             element: self.element.clone(),
             config: shape.config(),
             len: bytes(&shape),
@@ -94,7 +112,7 @@ impl<T: Payload> QueueOptions<T> {
             let memory = shape.untyped(object)?;
             let g = memory.geometry();
             let first = g.lap_plus(lap, 0);
-            for index in 0..capacity {
+            for index in 0..shape.slots as usize {
                 let before = word::free(g.lap_plus(first, -1));
                 memory.claim(index).store(before, Ordering::Relaxed);
                 let free = word::free(first);
@@ -109,7 +127,7 @@ impl<T: Payload> QueueOptions<T> {
                 .head
                 .0
                 .store(start << 24, Ordering::Relaxed);
-            Ok(())
+            also(object)
         })?;
         Queue::new(object)
     }
@@ -123,12 +141,16 @@ impl<T: Payload> QueueOptions<T> {
     }
 
     fn segment_for(place: impl Into<Place>, capacity: usize) -> Result<SegmentBuilder> {
-        let shape = Shape::of::<T>(capacity, HANDLES)?;
-        Ok(Segment::builder(place)
-            .size(bytes(&shape) as usize)
-            .handles(HANDLES)
-            .objects(1))
+        Ok(segment_of(place, &Shape::of::<T>(capacity, HANDLES)?))
     }
+}
+
+/// A segment for one queue of this shape.
+pub(super) fn segment_of(place: impl Into<Place>, shape: &Shape) -> SegmentBuilder {
+    Segment::builder(place)
+        .size(bytes(shape) as usize)
+        .handles(HANDLES)
+        .objects(1)
 }
 
 pub(super) fn bytes(shape: &Shape) -> u64 {

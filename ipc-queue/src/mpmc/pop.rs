@@ -39,6 +39,12 @@ impl Taken {
     pub(crate) fn redeliveries(&self) -> u32 {
         redeliveries(self.reading)
     }
+
+    /// The lap of its slot.
+    #[inline(always)]
+    pub(crate) fn lap(&self) -> u64 {
+        lap(self.reading)
+    }
 }
 
 /// A message in a slot of a lap of at most `n` is one that a receiver at lap `n` may take.

@@ -3,7 +3,7 @@
 use super::end::concede;
 use super::memory::{Cursors, Memory, OPEN, Rounds, Trouble, changes_soon, first_unclaimed};
 use super::seat::{Behind, Blocker, Seat, make_void, room_behind, seat};
-use super::word::{OWNER, OwnerBits, PASSED, REVOKED, VOID, free, full, lap};
+use super::word::{Geometry, OWNER, OwnerBits, PASSED, REVOKED, VOID, free, full, lap};
 use ipc_core::atomic::{AtomicU64, Ordering};
 
 /// One sender's private view.
@@ -21,6 +21,14 @@ pub(crate) struct Tail {
 pub(crate) struct Claim {
     position: u64,
     pub index: usize,
+}
+
+impl Claim {
+    /// The lap of its slot.
+    #[inline(always)]
+    pub(crate) fn lap(&self, g: &Geometry) -> u64 {
+        g.lap(self.position)
+    }
 }
 
 /// Why no slot was claimed.
@@ -285,6 +293,21 @@ impl Tail {
                 Err(now) => c = now,
             }
         }
+    }
+}
+
+/// Full, or closed, as long as there is not what else a message needs: no slot is to be claimed
+/// then.
+pub(super) fn ready<M: Memory>(
+    memory: &M,
+    is_ready: &mut impl FnMut() -> bool,
+) -> Result<(), Refusal> {
+    if is_ready() {
+        Ok(())
+    } else if memory.cursors().end.load(Ordering::Acquire) == OPEN {
+        Err(Refusal::Full)
+    } else {
+        Err(Refusal::Closed)
     }
 }
 

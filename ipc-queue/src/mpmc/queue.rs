@@ -20,11 +20,17 @@ use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) static KIND: Kind = Kind {
     name: "mpmc queue",
-    sweep: sweep_object,
+    sweep: |object, departed| sweep_object(object, departed, || Ok(())),
 };
 ipc_core::register_at_start!(KIND);
 
-fn sweep_object(object: &Object, departed: &Departed<'_>) -> Result<()> {
+/// Gives back what the departed held of a queue; `and_then` what follows from that, before their
+/// places are free for others.
+pub(super) fn sweep_object(
+    object: &Object,
+    departed: &Departed<'_>,
+    and_then: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let shape = Shape::from_object(object)?;
     let (senders, receivers) = (shape.senders(object)?, shape.receivers(object)?);
     let (dead_senders, dead_receivers) = (senders.dead(departed), receivers.dead(departed));
@@ -36,6 +42,7 @@ fn sweep_object(object: &Object, departed: &Departed<'_>) -> Result<()> {
     let redelivered = sweep(&memory, &dead_senders, &dead_receivers);
     census.redelivered.fetch_add(redelivered, Relaxed);
     census.sweeps.fetch_add(1, Relaxed);
+    and_then()?;
     dead_senders.bury(&census.deaths);
     dead_receivers.bury(&census.other_deaths);
     ring_all(&memory);

@@ -29,7 +29,7 @@ const REFUSALS_PER_LOOK: u32 = 64;
 #[derive(Debug)]
 pub struct Receiver<T: Payload> {
     pub(super) memory: Shared<SharedCells<T>>,
-    head: Head,
+    pub(super) head: Head,
     pub(super) attachment: Arc<Attachment>,
     wait: Wait,
     refusals: u32,
@@ -348,7 +348,11 @@ impl<T: Payload> Receiver<T> {
     }
 
     #[inline]
-    fn next(&mut self, deadline: Deadline, otherwise: PopError) -> Result<Option<Taken>, PopError> {
+    pub(super) fn next(
+        &mut self,
+        deadline: Deadline,
+        otherwise: PopError,
+    ) -> Result<Option<Taken>, PopError> {
         match self.take_fast() {
             Some(taken) => Ok(Some(taken)),
             None => self.take_slow(deadline, otherwise),
@@ -457,7 +461,14 @@ impl<T: Payload> Receiver<T> {
     /// Frees the slot of a message that has been read.
     #[inline(always)]
     pub(crate) fn finish(&mut self, taken: Taken) {
+        self.finish_and(taken, || {});
+    }
+
+    /// Frees the slot of a message that has been read, and then what else it kept from senders.
+    #[inline(always)]
+    pub(super) fn finish_and(&mut self, taken: Taken, free: impl FnOnce()) {
         self.head.finish(&self.memory, taken);
+        free();
         self.member.count(1);
         self.memory.words.cursors.room.ring(self.memory.fences);
     }

@@ -5,7 +5,7 @@ use super::error::{OpenError, PushError};
 use super::guard::WriteGuard;
 use super::layout::Shared;
 use super::membership::Membership;
-use super::push::{Claim, Committed, Refusal, Tail};
+use super::push::{Claim, Committed, Refusal, Tail, ready};
 use super::queue::{Queue, explain};
 use super::sweep::sweep;
 use super::wait::{Waited, Waiting};
@@ -24,7 +24,7 @@ const REFUSALS_PER_LOOK: u32 = 64;
 #[derive(Debug)]
 pub struct Sender<T: Payload> {
     pub(super) memory: Shared<SharedCells<T>>,
-    tail: Tail,
+    pub(super) tail: Tail,
     pub(super) attachment: Arc<Attachment>,
     wait: Wait,
     refusals: u32,
@@ -130,7 +130,7 @@ impl<T: Payload> Sender<T> {
         deadline: Deadline,
         otherwise: PushError,
     ) -> Result<(), PushError> {
-        let claim = self.claim_slow(deadline, otherwise)?;
+        let claim = self.claim_slow(deadline, otherwise, || true)?;
         self.write(claim, message)
     }
 
@@ -250,7 +250,7 @@ impl<T: Payload> Sender<T> {
     }
 
     #[inline(always)]
-    fn claim_fast(&mut self) -> Option<Claim> {
+    pub(super) fn claim_fast(&mut self) -> Option<Claim> {
         if self.attachment.is_mine() {
             self.tail.claim_fast(&self.memory)
         } else {
@@ -259,23 +259,33 @@ impl<T: Payload> Sender<T> {
     }
 
     #[inline]
-    fn claim(&mut self, deadline: Deadline, otherwise: PushError) -> Result<Claim, PushError> {
+    pub(super) fn claim(
+        &mut self,
+        deadline: Deadline,
+        otherwise: PushError,
+    ) -> Result<Claim, PushError> {
         match self.claim_fast() {
             Some(claim) => Ok(claim),
-            None => self.claim_slow(deadline, otherwise),
+            None => self.claim_slow(deadline, otherwise, || true),
         }
     }
 
-    /// Finds out why there was no claim, and waits if it is for room.
+    /// Finds out why there was no claim, and waits if it is for room, or for what else a message
+    /// needs.
     #[cold]
     #[inline(never)]
-    fn claim_slow(&mut self, deadline: Deadline, otherwise: PushError) -> Result<Claim, PushError> {
+    pub(super) fn claim_slow(
+        &mut self,
+        deadline: Deadline,
+        otherwise: PushError,
+        mut is_ready: impl FnMut() -> bool,
+    ) -> Result<Claim, PushError> {
         self.attachment.check_fork()?;
         if end::is_closed(&self.memory) {
             return Err(PushError::Closed);
         }
         if deadline == Deadline::PAST {
-            return self.look_once(otherwise);
+            return self.look_once(otherwise, &mut is_ready);
         }
         let waiting = Waiting {
             bell: &self.memory.words.cursors.room,
@@ -287,6 +297,7 @@ impl<T: Payload> Sender<T> {
         let mut waiter = RoomWaiter {
             memory: &self.memory,
             tail: &mut self.tail,
+            is_ready: &mut is_ready,
         };
         let Waited { found, slept } = waiting.run(&mut waiter)?;
         if slept {
@@ -298,13 +309,19 @@ impl<T: Payload> Sender<T> {
                 // The time may have been too short for a slice: who only ever waits a little gives
                 // the dead's slots back all the same.
                 self.queue.segment().recover_if_due(SLICE)?;
-                self.look_once(otherwise)
+                self.look_once(otherwise, &mut is_ready)
             }
         }
     }
 
-    fn look_once(&mut self, otherwise: PushError) -> Result<Claim, PushError> {
-        match self.tail.claim_slow(&self.memory) {
+    fn look_once(
+        &mut self,
+        otherwise: PushError,
+        is_ready: &mut impl FnMut() -> bool,
+    ) -> Result<Claim, PushError> {
+        let claimed =
+            ready(&self.memory, is_ready).and_then(|()| self.tail.claim_slow(&self.memory));
+        match claimed {
             Ok(claim) => {
                 self.refusals = 0;
                 Ok(claim)
@@ -351,7 +368,13 @@ impl<T: Payload> Sender<T> {
 
     /// Gives a claimed slot back unwritten.
     pub(super) fn give_up(&mut self, claim: Claim) {
+        self.give_up_and(claim, || {});
+    }
+
+    /// Gives a claimed slot back unwritten, and then what else it kept from others.
+    pub(super) fn give_up_and(&mut self, claim: Claim, free: impl FnOnce()) {
         self.tail.give_back(&self.memory, claim);
+        free();
         self.memory.words.cursors.messages.ring(self.memory.fences);
         self.memory.words.cursors.room.ring(self.memory.fences);
     }

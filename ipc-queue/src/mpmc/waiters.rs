@@ -5,7 +5,7 @@ use super::layout::Shared;
 use super::members::Watch;
 use super::memory::{OPEN, Trouble};
 use super::pop::{Head, Taken};
-use super::push::{Claim, Refusal, Tail};
+use super::push::{Claim, Refusal, Tail, ready};
 use super::wait::Waiter;
 use ipc_core::atomic::Ordering;
 use ipc_core::{Payload, SharedCells};
@@ -14,12 +14,14 @@ use ipc_core::{Payload, SharedCells};
 const LOOKS: u32 = 64;
 
 /// A sender that waits for room.
-pub(super) struct RoomWaiter<'a, T: Payload> {
+pub(super) struct RoomWaiter<'a, T: Payload, R> {
     pub memory: &'a Shared<SharedCells<T>>,
     pub tail: &'a mut Tail,
+    /// Whether there is what else it needs: before that no slot is claimed.
+    pub is_ready: R,
 }
 
-impl<T: Payload> Waiter for RoomWaiter<'_, T> {
+impl<T: Payload, R: FnMut() -> bool> Waiter for RoomWaiter<'_, T, R> {
     type Found = Result<Claim, Refusal>;
 
     fn has_changed(&self) -> bool {
@@ -30,7 +32,9 @@ impl<T: Payload> Waiter for RoomWaiter<'_, T> {
     fn refresh(&mut self) {}
 
     fn attempt(&mut self) -> Option<Self::Found> {
-        match self.tail.claim(self.memory) {
+        let claimed =
+            ready(self.memory, &mut self.is_ready).and_then(|()| self.tail.claim(self.memory));
+        match claimed {
             Err(Refusal::Full) => None,
             other => Some(other),
         }

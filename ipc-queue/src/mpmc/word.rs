@@ -242,6 +242,21 @@ impl Geometry {
             && slot & STATE == FREE
             && (claim & VOID != 0 || self.ahead(lap(slot), lap(claim)) <= 0)
     }
+
+    /// Whether nobody writes, holds or will get a message of lap `n` of a slot any more, given its
+    /// claim and its word as read *after* the claim. Once it is so, it stays so. The cases are in [`bytes`](super::bytes).
+    pub(crate) fn is_over(&self, n: u64, claim: u64, slot: u64) -> bool {
+        if self.ahead(lap(slot), n) > 0 {
+            return true;
+        }
+        let is_void = claim & VOID != 0;
+        slot & STATE == FREE
+            && match self.ahead(lap(claim), n) {
+                ..0 => false,
+                0 => is_void,
+                _ => !(is_void && has_owner(claim)),
+            }
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -325,5 +340,37 @@ mod tests {
         assert!(!g.is_pending(claim, free(6)), "finished");
         assert!(!g.is_pending(claim & !OWNER, free(5)));
         assert!(g.is_pending(claim | VOID, free(6)), "not proved finished");
+    }
+
+    #[test]
+    fn when_a_lap_is_over() {
+        let g = Geometry::new(4);
+        let x = OwnerBits::new(0, 1);
+        let of_nobody = |lap: u64| x.claim(lap) & !OWNER;
+        // The slot moved on, whatever the claim says.
+        for claim in [x.claim(5), of_nobody(5), x.claim(7) | VOID] {
+            assert!(g.is_over(5, claim, free(6)));
+            assert!(g.is_over(5, claim, full(7)));
+            assert!(g.is_over(5, claim, x.reading(full(6))));
+            assert!(!g.is_over(5, claim, full(5)));
+            assert!(!g.is_over(5, claim, x.reading(full(5))));
+            assert!(!g.is_over(5, claim, full(5) | 3), "no state at all");
+        }
+        for slot in [free(5), free(3)] {
+            assert!(!g.is_over(5, x.claim(5), slot), "being written");
+            assert!(!g.is_over(5, x.claim(5) | PASSED | REVOKED, slot));
+            assert!(!g.is_over(5, of_nobody(5), slot), "never written so");
+            assert!(g.is_over(5, of_nobody(5) | VOID, slot), "given up");
+            assert!(g.is_over(5, x.claim(5) | VOID, slot), "an earlier one's");
+            assert!(g.is_over(5, x.claim(7), slot));
+            assert!(g.is_over(5, of_nobody(7) | VOID, slot));
+            assert!(!g.is_over(5, x.claim(7) | VOID, slot), "perhaps its own");
+            assert!(!g.is_over(5, of_nobody(4), slot), "not claimed yet");
+        }
+        // Across the edge of the lap's field.
+        let last = g.lap_plus(0, -1);
+        assert!(g.is_over(last, x.claim(last), free(0)));
+        assert!(g.is_over(last, x.claim(0), free(last)));
+        assert!(!g.is_over(0, x.claim(last), free(last)));
     }
 }

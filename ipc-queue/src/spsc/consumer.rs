@@ -1,17 +1,11 @@
 //! The consuming side.
 
-use super::cursor::{Contradiction, Cursors, Head};
 use super::error::{OpenError, PopError};
 use super::guard::ReadGuard;
-use super::producer::contradiction;
-use super::ring::{Ring, Words};
-use super::role::Role;
-use ipc_core::{Attachment, Deadline, Fences, Owner, Payload, SLICE, SharedRef, SharedSlots, Wait};
-use std::sync::Arc;
+use super::reader::{Reader, Verdict};
+use super::ring::Ring;
+use ipc_core::{Deadline, Payload, SharedSlots, Wait};
 use std::time::Duration;
-
-/// Every so many refusals in a row, a polling consumer looks whether the producer still lives.
-const REFUSALS_PER_LOOK: u32 = 64;
 
 /// The consumer of a ring. There is one at a time; it can be sent to another thread.
 ///
@@ -21,83 +15,20 @@ const REFUSALS_PER_LOOK: u32 = 64;
 #[derive(Debug)]
 pub struct Consumer<T: Payload> {
     pub(super) slots: SharedSlots<T>,
-    pub(super) words: SharedRef<Words>,
-    pub(super) head: Head,
-    capacity: u64,
-    pub(super) attachment: Arc<Attachment>,
-    fences: Fences,
-    wait: Wait,
-    refusals: u32,
-    owner: Owner,
-    ring: Ring<T>,
-}
-
-/// What a close look at a ring found.
-enum Verdict {
-    Messages,
-    Ended,
-}
-
-/// Why there is nothing to take, if there is nothing.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Emptiness {
-    Not,
-    Ended,
-    /// Reported by this; not a second time.
-    ProducerDied,
-    ForNow,
-}
-
-/// Judges a ring that was found empty.
-pub(super) fn judge(
-    head: &mut Head,
-    cursors: &Cursors,
-    capacity: u64,
-    producer: &Role,
-) -> Result<Emptiness, Contradiction> {
-    let ended = Head::has_ended(cursors);
-    let death = producer.unreported_death();
-    // The last messages may have come just before the end, or the death.
-    if head.refresh(cursors, capacity)? > 0 {
-        return Ok(Emptiness::Not);
-    }
-    if ended {
-        return Ok(Emptiness::Ended);
-    }
-    Ok(death.map_or(Emptiness::ForNow, |death| {
-        producer.report(death);
-        Emptiness::ProducerDied
-    }))
+    pub(super) reader: Reader,
 }
 
 impl<T: Payload> Consumer<T> {
     pub(super) fn new(ring: &Ring<T>) -> Result<Self, OpenError> {
-        let words = ring.words()?;
-        let slots = ring.slots()?;
-        let owner = ring.segment().owner()?;
-        words.consumer.claim(&owner, ring.object(), "consumer")?;
-        let capacity = ring.capacity() as u64;
-        let head = Head::resume(&words.cursors, capacity)
-            .inspect_err(|_| words.consumer.release(owner.id()))
-            .map_err(|Contradiction| contradiction(ring))?;
-        let attachment = ring.segment().attachment().clone();
         Ok(Self {
-            slots,
-            words,
-            head,
-            capacity,
-            fences: attachment.fences(),
-            attachment,
-            wait: Wait::default(),
-            refusals: 0,
-            owner,
-            ring: ring.clone(),
+            slots: ring.slots()?,
+            reader: Reader::new(ring.object(), ring.capacity() as u64)?,
         })
     }
 
     /// How the blocking calls of this handle wait. Default: [`Wait::Adaptive`].
     pub fn set_wait(&mut self, wait: Wait) {
-        self.wait = wait;
+        self.reader.wait = wait;
     }
 
     /// Pops a message if there is one. Wait-free, but for every 64th refusal in a row, which looks
@@ -121,9 +52,7 @@ impl<T: Payload> Consumer<T> {
     /// ```
     #[inline]
     pub fn try_pop(&mut self) -> Result<Option<T>, PopError> {
-        if !self.is_ready()
-            && let Verdict::Ended = self.look_closely(PopError::Empty)?
-        {
+        if self.reader.find_messages()? == Verdict::Ended {
             return Ok(None);
         }
         Ok(Some(self.take()))
@@ -136,9 +65,7 @@ impl<T: Payload> Consumer<T> {
     /// [`PopError::Segment`].
     #[inline]
     pub fn pop(&mut self) -> Result<Option<T>, PopError> {
-        if !self.is_ready()
-            && let Verdict::Ended = self.wait_for_messages(Deadline::NEVER)?
-        {
+        if self.reader.await_messages(Deadline::NEVER)? == Verdict::Ended {
             return Ok(None);
         }
         Ok(Some(self.take()))
@@ -150,9 +77,7 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// [`PopError::TimedOut`]; otherwise as [`pop`](Self::pop).
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<Option<T>, PopError> {
-        if !self.is_ready()
-            && let Verdict::Ended = self.wait_for_messages(Deadline::after(timeout))?
-        {
+        if self.reader.await_messages(Deadline::after(timeout))? == Verdict::Ended {
             return Ok(None);
         }
         Ok(Some(self.take()))
@@ -167,9 +92,7 @@ impl<T: Payload> Consumer<T> {
         if into.is_empty() {
             return Ok(Some(0));
         }
-        if !self.is_ready()
-            && let Verdict::Ended = self.look_closely(PopError::Empty)?
-        {
+        if self.reader.find_messages()? == Verdict::Ended {
             return Ok(None);
         }
         Ok(Some(self.take_some(into)))
@@ -204,9 +127,7 @@ impl<T: Payload> Consumer<T> {
         if into.is_empty() {
             return Ok(Some(0));
         }
-        if !self.is_ready()
-            && let Verdict::Ended = self.wait_for_messages(deadline)?
-        {
+        if self.reader.await_messages(deadline)? == Verdict::Ended {
             return Ok(None);
         }
         Ok(Some(self.take_some(into)))
@@ -219,10 +140,8 @@ impl<T: Payload> Consumer<T> {
     /// As [`try_pop`](Self::try_pop); [`PopError::NotPrivate`] if other users can write to the
     /// segment.
     pub fn try_peek(&mut self) -> Result<Option<ReadGuard<'_, T>>, PopError> {
-        self.check_private()?;
-        if !self.is_ready()
-            && let Verdict::Ended = self.look_closely(PopError::Empty)?
-        {
+        self.reader.check_private()?;
+        if self.reader.find_messages()? == Verdict::Ended {
             return Ok(None);
         }
         Ok(Some(ReadGuard::new(self)))
@@ -250,10 +169,8 @@ impl<T: Payload> Consumer<T> {
     }
 
     fn peek_until(&mut self, deadline: Deadline) -> Result<Option<ReadGuard<'_, T>>, PopError> {
-        self.check_private()?;
-        if !self.is_ready()
-            && let Verdict::Ended = self.wait_for_messages(deadline)?
-        {
+        self.reader.check_private()?;
+        if self.reader.await_messages(deadline)? == Verdict::Ended {
             return Ok(None);
         }
         Ok(Some(ReadGuard::new(self)))
@@ -264,8 +181,7 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// [`PopError::Segment`].
     pub fn len(&mut self) -> Result<usize, PopError> {
-        self.attachment.check_fork()?;
-        self.look().map(|messages| messages as usize)
+        self.reader.used().map(|messages| messages as usize)
     }
 
     /// Whether the ring is empty at this moment. If not, the next pop will not wait.
@@ -281,138 +197,34 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// [`PopError::Segment`].
     pub fn is_full(&mut self) -> Result<bool, PopError> {
-        self.len().map(|len| len as u64 == self.capacity)
+        self.len().map(|len| len == self.capacity())
     }
 
     /// How many messages the ring holds.
     pub fn capacity(&self) -> usize {
-        self.capacity as usize
-    }
-
-    /// Whether this process may pop now. Looks at the producer's cursor only if nothing is known
-    /// to be there, and without a call: in a stream there mostly is something then.
-    #[inline(always)]
-    fn is_ready(&mut self) -> bool {
-        self.attachment.is_mine()
-            && (self.head.known_messages() > 0
-                || matches!(
-                    self.head.refresh(&self.words.cursors, self.capacity),
-                    Ok(1..)
-                ))
-    }
-
-    /// Looks at the producer's cursor; says why if there is nothing, or else `otherwise`.
-    #[inline(never)]
-    fn look_closely(&mut self, otherwise: PopError) -> Result<Verdict, PopError> {
-        self.attachment.check_fork()?;
-        if self.look()? > 0 {
-            self.refusals = 0;
-            return Ok(Verdict::Messages);
-        }
-        self.refusals += 1;
-        if self.refusals >= REFUSALS_PER_LOOK {
-            self.refusals = 0;
-            self.ring.segment().recover_if_due(SLICE)?;
-        }
-        self.judge_empty(otherwise)
-    }
-
-    /// The ring was found empty. Why?
-    fn judge_empty(&mut self, otherwise: PopError) -> Result<Verdict, PopError> {
-        let words = &*self.words;
-        match judge(
-            &mut self.head,
-            &words.cursors,
-            self.capacity,
-            &words.producer,
-        ) {
-            Ok(Emptiness::Not) => Ok(Verdict::Messages),
-            Ok(Emptiness::Ended) => Ok(Verdict::Ended),
-            Ok(Emptiness::ProducerDied) => Err(PopError::ProducerDied),
-            Ok(Emptiness::ForNow) => Err(otherwise),
-            Err(Contradiction) => Err(contradiction(&self.ring).into()),
-        }
-    }
-
-    #[inline]
-    fn look(&mut self) -> Result<u64, PopError> {
-        self.head
-            .refresh(&self.words.cursors, self.capacity)
-            .map_err(|Contradiction| contradiction(&self.ring).into())
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait_for_messages(&mut self, deadline: Deadline) -> Result<Verdict, PopError> {
-        if deadline == Deadline::PAST {
-            return self.look_closely(PopError::TimedOut);
-        }
-        self.attachment.check_fork()?;
-        let (words, head, capacity) = (&*self.words, &mut self.head, self.capacity);
-        let segment = self.ring.segment();
-        let ready = || {
-            let nothing = head.refresh(&words.cursors, capacity) == Ok(0)
-                && !Head::has_ended(&words.cursors)
-                && words.producer.unreported_death().is_none();
-            (!nothing).then_some(())
-        };
-        let found = words
-            .messages
-            .wait(self.wait, self.fences, deadline, ready, || {
-                segment.recover_if_due(SLICE / 2).map(drop)
-            })?;
-        if found.is_none() {
-            // The time may have been too short for a slice: who only ever waits a little learns of
-            // a death all the same.
-            segment.recover_if_due(SLICE)?;
-        }
-        self.judge_empty(PopError::TimedOut)
+        self.reader.capacity as usize
     }
 
     /// Copies the next message out and gives its slot back.
     #[inline(always)]
     fn take(&mut self) -> T {
-        let message = self.slots.read(self.head.next);
-        self.give_back(1);
+        let message = self.slots.read(self.reader.head.next);
+        self.reader.give_back(1);
         message
     }
 
     /// Copies what is known to be there, at least one.
     #[inline]
     fn take_some(&mut self, into: &mut [T]) -> usize {
-        let mut messages = self.head.known_messages();
+        let mut messages = self.reader.head.known_messages();
         if messages < into.len() as u64 {
             // A look that fails is repeated, and reported, by the next call.
-            messages = self.look().unwrap_or(messages);
+            messages = self.reader.look().unwrap_or(messages);
         }
         let count = into.len().min(messages as usize);
-        self.slots.read_slice(self.head.next, &mut into[..count]);
-        self.give_back(count as u64);
+        self.slots
+            .read_slice(self.reader.head.next, &mut into[..count]);
+        self.reader.give_back(count as u64);
         count
-    }
-
-    /// Gives the next `count` slots back and wakes the producer if it sleeps.
-    #[inline(always)]
-    pub(super) fn give_back(&mut self, count: u64) {
-        // Read before the store, after which the compiler would read them again.
-        let (words, fences) = (&*self.words, self.fences);
-        self.head.advance(&words.cursors, count);
-        words.room.ring(fences);
-    }
-
-    fn check_private(&self) -> Result<(), PopError> {
-        if self.attachment.is_private() {
-            Ok(())
-        } else {
-            Err(PopError::NotPrivate)
-        }
-    }
-}
-
-impl<T: Payload> Drop for Consumer<T> {
-    fn drop(&mut self) {
-        if self.attachment.is_mine() {
-            self.words.consumer.release(self.owner.id());
-        }
     }
 }

@@ -7,8 +7,10 @@
 //! | `closed` | 1 if nothing will follow | the producer, after its last `tail` |
 //!
 //! Message number `n` lies in slot `n` modulo the number of slots. Always
-//! `head <= tail <= head + capacity`; anything else is corruption. Counters of 64 bits do not wrap:
-//! at 10^9 messages a second they last for 584 years.
+//! `head <= tail <= head + capacity`, and neither goes back; anything else is corruption. Counters of
+//! 64 bits do not wrap: at 10^9 messages a second they last for 584 years.
+//!
+//! In a ring of bytes the cursors count units of bytes instead of messages ([`super::bytes`]).
 
 use ipc_core::atomic::{AtomicU64, Ordering};
 
@@ -46,7 +48,8 @@ impl Tail {
         let next = cursors.tail.0.load(Ordering::Relaxed);
         let mut tail = Self {
             next,
-            seen_head: next,
+            // As if the ring were full: nothing is known of the head.
+            seen_head: next.wrapping_sub(capacity),
         };
         tail.refresh(cursors, capacity).map(|_| tail)
     }
@@ -69,7 +72,8 @@ impl Tail {
         // Acquire: pairs with the Release in `Head::advance`: the consumer has finished reading
         // the slots that we are going to overwrite.
         let head = cursors.head.0.load(Ordering::Acquire);
-        if self.next.wrapping_sub(head) > capacity {
+        // Neither beyond our cursor nor back: what is known to be free stays so.
+        if self.next.wrapping_sub(head) > self.next.wrapping_sub(self.seen_head) {
             return Err(Contradiction);
         }
         self.seen_head = head;
@@ -128,7 +132,9 @@ impl Head {
     ) -> Result<u64, Contradiction> {
         // Acquire: pairs with the Release in `Tail::advance`.
         let tail = cursors.tail.0.load(Ordering::Acquire);
-        if tail.wrapping_sub(self.next) > capacity {
+        // Neither further than the ring is long nor back: what is known to be there stays so.
+        let messages = tail.wrapping_sub(self.next);
+        if messages > capacity || messages < self.known_messages() {
             return Err(Contradiction);
         }
         self.seen_tail = tail;

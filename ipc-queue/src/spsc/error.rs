@@ -43,6 +43,16 @@ pub enum PushError {
         "the ring is full and its consumer has died; start another consumer, which goes on where it stopped"
     )]
     ConsumerDied,
+    /// A byte record is longer than the ring takes, or than was reserved.
+    #[error(
+        "a record of {len} bytes is too long: {most} is the most; push less, reserve more, or create a ring with a larger max_record"
+    )]
+    TooLong {
+        /// The record's length in bytes.
+        len: usize,
+        /// The longest possible, in bytes.
+        most: usize,
+    },
     /// In-place access to a segment that other users can write to.
     #[error(
         "in-place access is refused: other users can write to this segment; use push, which copies"
@@ -70,9 +80,19 @@ pub enum PopError {
         "the producer has died without ending the stream, and all it committed has been popped; start another producer, which goes on where it stopped"
     )]
     ProducerDied,
+    /// The buffer for a byte record is shorter than the record.
+    #[error(
+        "the next record has {len} bytes and the buffer {room}; it stays in the ring: pop it into a Vec, or a slice of max_record bytes"
+    )]
+    TooShort {
+        /// The record's length in bytes.
+        len: usize,
+        /// The buffer's length in bytes.
+        room: usize,
+    },
     /// In-place access to a segment that other users can write to.
     #[error(
-        "in-place access is refused: other users can write to this segment; use pop, which copies"
+        "in-place access is refused: other users can write to this segment; use pop (pop_into for bytes), which copies"
     )]
     NotPrivate,
     /// The segment cannot be used.

@@ -28,8 +28,8 @@ impl<'a, T: Payload> WriteGuard<'a, T> {
     /// Makes the slot's contents a message. Wait-free. In a forked child, which has no slot, it
     /// does nothing.
     pub fn commit(self) {
-        if self.producer.attachment.is_mine() {
-            self.producer.publish(1);
+        if self.producer.writer.attachment.is_mine() {
+            self.producer.writer.publish(1);
         }
     }
 }
@@ -40,14 +40,24 @@ impl<T: Payload> Deref for WriteGuard<'_, T> {
     fn deref(&self) -> &T {
         // SAFETY: the slot is in the mapping and aligned (`SharedSlots::slot`); any bytes are a
         // `T`; it belongs to the producer, which is borrowed mutably.
-        unsafe { self.producer.slots.slot(self.producer.tail.next).as_ref() }
+        unsafe {
+            self.producer
+                .slots
+                .slot(self.producer.writer.tail.next)
+                .as_ref()
+        }
     }
 }
 
 impl<T: Payload> DerefMut for WriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`; the guard is borrowed mutably.
-        unsafe { self.producer.slots.slot(self.producer.tail.next).as_mut() }
+        unsafe {
+            self.producer
+                .slots
+                .slot(self.producer.writer.tail.next)
+                .as_mut()
+        }
     }
 }
 
@@ -69,8 +79,8 @@ impl<'a, T: Payload> ReadGuard<'a, T> {
     /// Takes the message out of the ring. Wait-free. In a forked child, which has no message, it
     /// does nothing.
     pub fn release(self) {
-        if self.consumer.attachment.is_mine() {
-            self.consumer.give_back(1);
+        if self.consumer.reader.attachment.is_mine() {
+            self.consumer.reader.give_back(1);
         }
     }
 }
@@ -81,6 +91,11 @@ impl<T: Payload> Deref for ReadGuard<'_, T> {
     fn deref(&self) -> &T {
         // SAFETY: the slot is in the mapping and aligned (`SharedSlots::slot`); any bytes are a
         // `T`; it belongs to the consumer, which is borrowed.
-        unsafe { self.consumer.slots.slot(self.consumer.head.next).as_ref() }
+        unsafe {
+            self.consumer
+                .slots
+                .slot(self.consumer.reader.head.next)
+                .as_ref()
+        }
     }
 }

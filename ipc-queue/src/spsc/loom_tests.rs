@@ -4,8 +4,8 @@
 //! The slots are loom's cells, which fail on any access that the cursors do not order. Real copies
 //! tolerate such races; in-place references do not.
 
-use super::consumer::{Emptiness, judge};
 use super::cursor::{Cursors, Head, Tail};
+use super::reader::{Emptiness, judge};
 use super::role::{Attempt, Role};
 use ipc_core::atomic::Ordering;
 use ipc_core::{Bell, Deadline, Fences, OwnerId, Wait};

@@ -13,16 +13,22 @@
 //!   messages and then `None`. If the producer died without closing, the consumer gets all it
 //!   committed and then, once, [`PopError::ProducerDied`].
 //!
+//! [`bytes`] is the same ring for records of any length.
+//!
 //! The algorithm is Lamport's ring (Proving the correctness of multiprocess programs, 1977) with
 //! each side's private copy of the other's cursor (FastForward, 2008; MCRingBuffer, 2010).
 
+pub mod bytes;
 mod consumer;
 mod cursor;
 mod error;
 mod guard;
 mod producer;
+mod reader;
 mod ring;
 mod role;
+mod words;
+mod writer;
 
 #[cfg(all(loom, test))]
 mod loom_tests;

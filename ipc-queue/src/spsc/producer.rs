@@ -1,17 +1,11 @@
 //! The producing side.
 
-use super::cursor::{Contradiction, Tail};
 use super::error::{OpenError, PushError};
 use super::guard::WriteGuard;
-use super::ring::{Ring, Words};
-use ipc_core::{
-    Attachment, Deadline, Error, Fences, Owner, Payload, SLICE, SharedRef, SharedSlots, Wait,
-};
-use std::sync::Arc;
+use super::ring::Ring;
+use super::writer::Writer;
+use ipc_core::{Deadline, Payload, SharedSlots, Wait};
 use std::time::Duration;
-
-/// Every so many refusals in a row, a polling producer looks whether the consumer still lives.
-const REFUSALS_PER_LOOK: u32 = 64;
 
 /// The producer of a ring. There is one at a time; it can be sent to another thread.
 ///
@@ -19,51 +13,20 @@ const REFUSALS_PER_LOOK: u32 = 64;
 #[derive(Debug)]
 pub struct Producer<T: Payload> {
     pub(super) slots: SharedSlots<T>,
-    pub(super) words: SharedRef<Words>,
-    pub(super) tail: Tail,
-    capacity: u64,
-    pub(super) attachment: Arc<Attachment>,
-    fences: Fences,
-    wait: Wait,
-    refusals: u32,
-    owner: Owner,
-    ring: Ring<T>,
+    pub(super) writer: Writer,
 }
 
 impl<T: Payload> Producer<T> {
     pub(super) fn new(ring: &Ring<T>) -> Result<Self, OpenError> {
-        let words = ring.words()?;
-        let slots = ring.slots()?;
-        let owner = ring.segment().owner()?;
-        words.producer.claim(&owner, ring.object(), "producer")?;
-        let capacity = ring.capacity() as u64;
-        let resumed = if super::cursor::Head::has_ended(&words.cursors) {
-            Err(OpenError::Ended {
-                ring: ring.object().to_string(),
-            })
-        } else {
-            Tail::resume(&words.cursors, capacity)
-                .map_err(|Contradiction| contradiction(ring).into())
-        };
-        let tail = resumed.inspect_err(|_| words.producer.release(owner.id()))?;
-        let attachment = ring.segment().attachment().clone();
         Ok(Self {
-            slots,
-            words,
-            tail,
-            capacity,
-            fences: attachment.fences(),
-            attachment,
-            wait: Wait::default(),
-            refusals: 0,
-            owner,
-            ring: ring.clone(),
+            slots: ring.slots()?,
+            writer: Writer::new(ring.object(), ring.capacity() as u64)?,
         })
     }
 
     /// How the blocking calls of this handle wait. Default: [`Wait::Adaptive`].
     pub fn set_wait(&mut self, wait: Wait) {
-        self.wait = wait;
+        self.writer.wait = wait;
     }
 
     /// Pushes a message if there is room. Wait-free, but for every 64th refusal in a row, which
@@ -84,9 +47,9 @@ impl<T: Payload> Producer<T> {
     /// ```
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), PushError> {
-        self.has_room()?;
-        self.slots.write(self.tail.next, &message);
-        self.publish(1);
+        self.writer.find_room(1)?;
+        self.slots.write(self.writer.tail.next, &message);
+        self.writer.publish(1);
         Ok(())
     }
 
@@ -97,11 +60,9 @@ impl<T: Payload> Producer<T> {
     /// [`PushError::Segment`].
     #[inline]
     pub fn push(&mut self, message: T) -> Result<(), PushError> {
-        if !self.is_ready() {
-            self.wait_for_room(Deadline::NEVER)?;
-        }
-        self.slots.write(self.tail.next, &message);
-        self.publish(1);
+        self.writer.await_room(1, Deadline::NEVER)?;
+        self.slots.write(self.writer.tail.next, &message);
+        self.writer.publish(1);
         Ok(())
     }
 
@@ -111,11 +72,9 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// [`PushError::TimedOut`]; otherwise as [`push`](Self::push).
     pub fn push_timeout(&mut self, message: T, timeout: Duration) -> Result<(), PushError> {
-        if !self.is_ready() {
-            self.wait_for_room(Deadline::after(timeout))?;
-        }
-        self.slots.write(self.tail.next, &message);
-        self.publish(1);
+        self.writer.await_room(1, Deadline::after(timeout))?;
+        self.slots.write(self.writer.tail.next, &message);
+        self.writer.publish(1);
         Ok(())
     }
 
@@ -128,7 +87,7 @@ impl<T: Payload> Producer<T> {
         if messages.is_empty() {
             return Ok(0);
         }
-        self.has_room()?;
+        self.writer.find_room(1)?;
         Ok(self.push_some(messages))
     }
 
@@ -140,9 +99,7 @@ impl<T: Payload> Producer<T> {
     /// many, use [`push_slice_timeout`](Self::push_slice_timeout).
     pub fn push_slice(&mut self, mut messages: &[T]) -> Result<(), PushError> {
         while !messages.is_empty() {
-            if !self.is_ready() {
-                self.wait_for_room(Deadline::NEVER)?;
-            }
+            self.writer.await_room(1, Deadline::NEVER)?;
             let pushed = self.push_some(messages);
             messages = &messages[pushed..];
         }
@@ -163,9 +120,7 @@ impl<T: Payload> Producer<T> {
         if messages.is_empty() {
             return Ok(0);
         }
-        if !self.is_ready() {
-            self.wait_for_room(Deadline::after(timeout))?;
-        }
+        self.writer.await_room(1, Deadline::after(timeout))?;
         Ok(self.push_some(messages))
     }
 
@@ -176,8 +131,8 @@ impl<T: Payload> Producer<T> {
     /// As [`try_push`](Self::try_push); [`PushError::NotPrivate`] if other users can write to the
     /// segment.
     pub fn try_reserve(&mut self) -> Result<WriteGuard<'_, T>, PushError> {
-        self.check_private()?;
-        self.has_room()?;
+        self.writer.check_private()?;
+        self.writer.find_room(1)?;
         Ok(WriteGuard::new(self))
     }
 
@@ -213,10 +168,8 @@ impl<T: Payload> Producer<T> {
     }
 
     fn reserve_until(&mut self, deadline: Deadline) -> Result<WriteGuard<'_, T>, PushError> {
-        self.check_private()?;
-        if !self.is_ready() {
-            self.wait_for_room(deadline)?;
-        }
+        self.writer.check_private()?;
+        self.writer.await_room(1, deadline)?;
         Ok(WriteGuard::new(self))
     }
 
@@ -226,10 +179,7 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// [`PushError::Segment`] in a forked child.
     pub fn close(self) -> Result<(), PushError> {
-        self.attachment.check_fork()?;
-        self.tail.close(&self.words.cursors);
-        self.words.messages.ring(self.fences);
-        Ok(())
+        self.writer.close()
     }
 
     /// Messages in the ring at this moment. The consumer may take some the next.
@@ -237,9 +187,7 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// [`PushError::Segment`].
     pub fn len(&mut self) -> Result<usize, PushError> {
-        self.attachment.check_fork()?;
-        let room = self.look()?;
-        Ok((self.capacity - room) as usize)
+        self.writer.used().map(|used| used as usize)
     }
 
     /// Whether the ring is empty at this moment.
@@ -255,141 +203,26 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// [`PushError::Segment`].
     pub fn is_full(&mut self) -> Result<bool, PushError> {
-        self.len().map(|len| len as u64 == self.capacity)
+        self.len().map(|len| len == self.capacity())
     }
 
     /// How many messages the ring holds.
     pub fn capacity(&self) -> usize {
-        self.capacity as usize
-    }
-
-    /// Whether this process may push now. Looks at the consumer's cursor only if no room is known
-    /// of, and without a call: in a stream there mostly is some then.
-    #[inline(always)]
-    fn is_ready(&mut self) -> bool {
-        self.attachment.is_mine()
-            && (self.tail.known_room(self.capacity) > 0
-                || matches!(
-                    self.tail.refresh(&self.words.cursors, self.capacity),
-                    Ok(1..)
-                ))
-    }
-
-    #[inline(always)]
-    fn has_room(&mut self) -> Result<(), PushError> {
-        if self.is_ready() {
-            Ok(())
-        } else {
-            self.look_closely(PushError::Full)
-        }
-    }
-
-    /// Looks at the consumer's cursor; says why if there is no room, or else `otherwise`.
-    #[inline(never)]
-    fn look_closely(&mut self, otherwise: PushError) -> Result<(), PushError> {
-        self.attachment.check_fork()?;
-        if self.look()? > 0 {
-            self.refusals = 0;
-            return Ok(());
-        }
-        self.refusals += 1;
-        if self.refusals >= REFUSALS_PER_LOOK {
-            self.refusals = 0;
-            self.ring.segment().recover_if_due(SLICE)?;
-        }
-        self.judge_full(otherwise)
-    }
-
-    #[inline]
-    fn look(&mut self) -> Result<u64, PushError> {
-        self.tail
-            .refresh(&self.words.cursors, self.capacity)
-            .map_err(|Contradiction| contradiction(&self.ring).into())
-    }
-
-    /// The ring was found full. Why?
-    fn judge_full(&mut self, otherwise: PushError) -> Result<(), PushError> {
-        // Before the look: a successor that comes, makes room and dies after it is reported when
-        // the ring is full again.
-        let death = self.words.consumer.unreported_death();
-        if self.look()? > 0 {
-            return Ok(());
-        }
-        let Some(death) = death else {
-            return Err(otherwise);
-        };
-        self.words.consumer.report(death);
-        Err(PushError::ConsumerDied)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait_for_room(&mut self, deadline: Deadline) -> Result<(), PushError> {
-        if deadline == Deadline::PAST {
-            return self.look_closely(PushError::TimedOut);
-        }
-        self.attachment.check_fork()?;
-        let (words, tail, capacity) = (&*self.words, &mut self.tail, self.capacity);
-        let segment = self.ring.segment();
-        let ready = || {
-            let nothing = tail.refresh(&words.cursors, capacity) == Ok(0)
-                && words.consumer.unreported_death().is_none();
-            (!nothing).then_some(())
-        };
-        let found = words
-            .room
-            .wait(self.wait, self.fences, deadline, ready, || {
-                segment.recover_if_due(SLICE / 2).map(drop)
-            })?;
-        if found.is_none() {
-            // The time may have been too short for a slice: who only ever waits a little learns of
-            // a death all the same.
-            segment.recover_if_due(SLICE)?;
-        }
-        self.judge_full(PushError::TimedOut)
+        self.writer.capacity as usize
     }
 
     /// Pushes what there is known room for, at least one.
     #[inline]
     fn push_some(&mut self, messages: &[T]) -> usize {
-        let mut room = self.tail.known_room(self.capacity);
+        let mut room = self.writer.tail.known_room(self.writer.capacity);
         if room < messages.len() as u64 {
             // A look that fails is repeated, and reported, by the next call.
-            room = self.look().unwrap_or(room);
+            room = self.writer.look().unwrap_or(room);
         }
         let count = messages.len().min(room as usize);
-        self.slots.write_slice(self.tail.next, &messages[..count]);
-        self.publish(count as u64);
+        self.slots
+            .write_slice(self.writer.tail.next, &messages[..count]);
+        self.writer.publish(count as u64);
         count
     }
-
-    /// Makes the next `count` messages visible and wakes the consumer if it sleeps.
-    #[inline(always)]
-    pub(super) fn publish(&mut self, count: u64) {
-        // Read before the store, after which the compiler would read them again.
-        let (words, fences) = (&*self.words, self.fences);
-        self.tail.advance(&words.cursors, count);
-        words.messages.ring(fences);
-    }
-
-    fn check_private(&self) -> Result<(), PushError> {
-        if self.attachment.is_private() {
-            Ok(())
-        } else {
-            Err(PushError::NotPrivate)
-        }
-    }
-}
-
-impl<T: Payload> Drop for Producer<T> {
-    fn drop(&mut self) {
-        if self.attachment.is_mine() {
-            self.words.producer.release(self.owner.id());
-        }
-    }
-}
-
-#[cold]
-pub(super) fn contradiction<T: Payload>(ring: &Ring<T>) -> Error {
-    ring.object().corrupted("its cursors contradict each other")
 }

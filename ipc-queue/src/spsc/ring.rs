@@ -1,40 +1,19 @@
 //! The ring as an object of a segment.
 
 use super::consumer::Consumer;
-use super::cursor::Cursors;
 use super::error::OpenError;
 use super::producer::Producer;
-use super::role::Role;
+use super::words::{self, Words};
 use ipc_core::atomic::Ordering;
 use ipc_core::{
-    Address, Bell, Departed, Error, Kind, Object, ObjectSpec, Payload, Place, Result, Segment,
-    SegmentBuilder, SharedLayout, SharedRef, SharedSlots, TypeTag,
+    Address, Error, Kind, Object, ObjectSpec, Payload, Place, Result, Segment, SegmentBuilder,
+    SharedRef, SharedSlots, TypeTag,
 };
 use std::marker::PhantomData;
 
-/// What lies at the beginning of the object; the slots follow.
-#[repr(C)]
-#[derive(Default)]
-pub(crate) struct Words {
-    pub cursors: Cursors,
-    pub producer: Role,
-    pub consumer: Role,
-    /// The consumer sleeps here until there are messages.
-    pub messages: Bell,
-    /// The producer sleeps here until there is room.
-    pub room: Bell,
-    _to_the_line: [u64; 9],
-}
-
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<Words>().is_multiple_of(128) && size_of::<Words>() == 512);
-
-// SAFETY: `repr(C)`, atomics only (the filler is never accessed). Under loom nothing is mapped.
-unsafe impl SharedLayout for Words {}
-
 static KIND: Kind = Kind {
     name: "spsc ring",
-    sweep,
+    sweep: words::sweep,
 };
 
 ipc_core::register_at_start!(KIND);
@@ -42,17 +21,6 @@ ipc_core::register_at_start!(KIND);
 /// The name of the one object in a segment made by [`Ring::create`].
 const ONLY: &str = "ring";
 const MOST_SLOTS: u128 = 1 << 40;
-
-fn sweep(object: &Object, departed: &Departed<'_>) -> Result<()> {
-    let words = object.structure::<Words>(0)?;
-    words.producer.sweep(departed);
-    words.consumer.sweep(departed);
-    // Whoever waits for the dead looks again.
-    let fences = object.segment().attachment().fences();
-    words.messages.ring(fences);
-    words.room.ring(fences);
-    Ok(())
-}
 
 /// A ring for messages of type `T` in shared memory. See the [module](super) for what it promises.
 ///
@@ -297,7 +265,7 @@ impl<T: Payload> Ring<T> {
         &self.object
     }
 
-    pub(crate) fn words(&self) -> Result<SharedRef<Words>> {
+    fn words(&self) -> Result<SharedRef<Words>> {
         self.object.structure(0)
     }
 

@@ -1,10 +1,13 @@
 //! What several tests need. Each test program uses a part of it.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub mod bytes;
 pub mod forked;
 pub mod hand;
+pub mod kills;
 pub mod line;
 pub mod raw;
+pub mod stepped;
 #[cfg(target_arch = "x86_64")]
 pub mod stepper;
 

@@ -1,6 +1,6 @@
 //! A ring's words behind the back of its handles, through the file.
 
-use ipc_core::Payload;
+use ipc_core::{Payload, Segment};
 use ipc_queue::spsc::Ring;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -29,9 +29,13 @@ pub struct Raw {
 
 impl Raw {
     pub fn of<T: Payload>(ring: &Ring<T>) -> Self {
-        let objects = ring.segment().objects().unwrap();
+        Self::first_of(ring.segment())
+    }
+
+    pub fn first_of(segment: &Segment) -> Self {
+        let objects = segment.objects().unwrap();
         Self {
-            file: ring.segment().descriptor().unwrap().into(),
+            file: segment.descriptor().unwrap().into(),
             base: objects[0].offset,
         }
     }

@@ -1,6 +1,8 @@
 //! What the tests of the MPMC queue need. Each test program uses a part of it.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub mod byte_worker;
+pub mod kills;
 pub mod ledger;
 pub mod message;
 pub mod peer;

@@ -2,10 +2,11 @@
 
 use crate::common::forked::Forked;
 use crate::common::line::Line;
-use ipc_core::Payload;
+use ipc_core::{Payload, Segment};
 use ipc_queue::mpmc::Queue;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
+use std::os::fd::OwnedFd;
 
 /// Killed and reaped on drop.
 pub struct Peer {
@@ -16,13 +17,18 @@ pub struct Peer {
 impl Peer {
     /// Runs `body` in a forked child, with the queue opened there and a line to the test.
     pub fn start<T: Payload>(queue: &Queue<T>, body: impl FnOnce(&Queue<T>, &Line)) -> Self {
+        Self::attached(queue.segment(), |segment, line| {
+            body(&Queue::open(segment).unwrap(), line);
+        })
+    }
+
+    /// Runs `body` in a forked child, with a descriptor of the segment and a line to the test.
+    pub fn attached(segment: &Segment, body: impl FnOnce(OwnedFd, &Line)) -> Self {
         let (line, theirs) = Line::pair();
-        let segment = queue.segment().descriptor().unwrap();
+        let segment = segment.descriptor().unwrap();
         let child = Forked::run(|| {
-            let queue = Queue::open(segment).unwrap();
-            body(&queue, &theirs);
-            // The parent's handles are not dropped here; ours must be.
-            drop(queue);
+            // The parent's handles are not dropped here; those of the body are.
+            body(segment, &theirs);
             0
         });
         Self { line, child }

@@ -1,6 +1,6 @@
 //! A queue's words behind the back of its handles, through the file.
 
-use ipc_core::Payload;
+use ipc_core::{Payload, Segment};
 use ipc_queue::mpmc::Queue;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -19,20 +19,27 @@ pub struct Raw {
     claims: u64,
     slots: u64,
     stride: u64,
+    extra: u64,
     pub len: u64,
 }
 
 impl Raw {
     pub fn of<T: Payload>(queue: &Queue<T>) -> Self {
-        let objects = queue.segment().objects().unwrap();
-        let [slots, members, stride, _] = objects[0].config;
+        Self::of_segment(queue.segment())
+    }
+
+    /// Also of a queue of byte messages.
+    pub fn of_segment(segment: &Segment) -> Self {
+        let objects = segment.objects().unwrap();
+        let [slots, members, stride, extra] = objects[0].config;
         let claims = (PLACES + members * 128).next_multiple_of(128);
         Self {
-            file: queue.segment().descriptor().unwrap().into(),
+            file: segment.descriptor().unwrap().into(),
             base: objects[0].offset,
             claims,
             slots: (claims + slots * 8).next_multiple_of(128),
             stride,
+            extra,
             len: objects[0].len,
         }
     }
@@ -43,6 +50,11 @@ impl Raw {
 
     pub fn slot(&self, index: u64) -> u64 {
         self.slots + index * self.stride
+    }
+
+    /// Where the pool of a queue of byte messages begins.
+    pub fn pool(&self) -> u64 {
+        self.len - self.extra
     }
 
     pub fn get(&self, word: u64) -> u64 {

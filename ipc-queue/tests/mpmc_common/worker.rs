@@ -27,6 +27,7 @@ pub enum Form {
 }
 
 pub const QUEUE: &str = "queue";
+pub const SCOPE: &str = "kills";
 
 /// A place at work, which a replacement takes over.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +68,7 @@ impl Seat {
             .unwrap()
     }
 
-    fn of(kind: Kind, worker: &Worker) -> Self {
+    pub fn of(kind: Kind, worker: &Worker) -> Self {
         let words: Vec<u32> = worker
             .params()
             .chunks_exact(4)

@@ -143,6 +143,38 @@ fn four_slots_and_a_death() {
     holds(World::new(4, &[3], 1).kills(1, 1));
 }
 
+fn asking(world: World) -> World {
+    World {
+        asks: true,
+        ..world
+    }
+}
+
+#[test]
+fn what_is_over_stays_over() {
+    holds(asking(World::new(2, &[1, 1], 1)));
+    holds(asking(World::new(1, &[1, 1], 1)).kills(1, 0));
+    holds(asking(World::new(1, &[2], 1)).kills(1, 1));
+    holds(World {
+        drops: true,
+        releases_back: 1,
+        ..asking(World::new(2, &[2], 1))
+    });
+}
+
+#[test]
+fn what_is_over_stays_over_also_at_the_end() {
+    holds(asking(ending(World::new(1, &[1], 1))).kills(1, 0));
+}
+
+#[test]
+fn full_what_is_over_stays_over_and_two_senders() {
+    if is_full() {
+        holds(asking(ending(World::new(1, &[1, 1], 1))));
+        holds(asking(World::new(2, &[1, 1], 1)).kills(1, 0));
+    }
+}
+
 #[test]
 fn full_the_end_and_two_senders_and_two_receivers() {
     if is_full() {

@@ -84,6 +84,13 @@ fn two_senders_and_more() -> World {
     World::new(2, &[1, 2], 1)
 }
 
+fn asking() -> World {
+    World {
+        asks: true,
+        ..two_senders_and_more()
+    }
+}
+
 fn slices() -> World {
     World {
         slices: true,
@@ -225,4 +232,7 @@ without! {
         "0*7 d0 1*4 1- 1*6 k1 0/1 0 2/1 2*4 j1 1*9 2*2",
     );
     with_silent_sweeps: SweepAnnounces, Everything(two_senders());
+    with_the_word_read_before_the_claim: OverReadsTheWordLast, Everything(asking());
+    with_blocks_taken_from_writers: OverSparesWriters, Everything(asking());
+    with_blocks_taken_from_the_overtaken: OverSparesTheOvertaken, Everything(asking());
 }

@@ -23,6 +23,7 @@ fn worlds() -> impl Iterator<Item = World> {
         },
         World {
             guards: true,
+            asks: true,
             releases_back: 3,
             refreshes: true,
             ..with(4, &[5, 5], 3)
@@ -34,6 +35,7 @@ fn worlds() -> impl Iterator<Item = World> {
         },
         World {
             closes: true,
+            asks: true,
             slices: true,
             drops: true,
             releases_back: 2,
@@ -46,6 +48,7 @@ fn worlds() -> impl Iterator<Item = World> {
         },
         World {
             closes: true,
+            asks: true,
             drops: true,
             releases_back: 1,
             forgets: 2,
