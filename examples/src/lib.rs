@@ -19,6 +19,9 @@
 //! # }
 //! ```
 //!
+//! The short examples have their own common part: a [`Lesson`] tells what happens and judges it, and
+//! [`spawn_all`] and [`join_all`] are their worker processes.
+//!
 //! Nothing in here knows of shared memory: the example programs bring the two together.
 
 #![deny(missing_docs)]
@@ -26,10 +29,14 @@
 
 mod blocks;
 mod corpus;
+mod crew;
+mod lesson;
 mod words;
 
 pub use blocks::{BLOCK_TEXT_LEN, BlockError, Pieces, TextBlock, blocks, pieces};
 pub use corpus::{Corpus, CorpusError, Summary};
+pub use crew::{PATIENCE, join_all, spawn_all};
+pub use lesson::{Failure, Lesson};
 pub use words::{WordCounter, WordCounts, WordCountsError};
 
 /// README's programs, compiled and run.

@@ -1,0 +1,139 @@
+//! How a short example tells what happens, for people or for programs, and judges it.
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::error::Error;
+use std::fmt::{Debug, Display};
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+/// Why an example could not be run; also what its workers' roles return.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+const TITLE: Style = Style::new().bold();
+const RIGHT: Style = AnsiColor::Green.on_default();
+const WRONG: Style = AnsiColor::Red.on_default().bold();
+
+/// A run of a short example: what it says, found, and got wrong.
+#[derive(Debug)]
+pub struct Lesson {
+    output: Output,
+    findings: Map<String, Value>,
+    wrong: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    Coloured,
+    Plain,
+    Json,
+}
+
+impl Lesson {
+    /// Runs the example of this name. With `json` it prints nothing but one JSON object on one
+    /// line, with all that was found; else what happens, with colours on a terminal.
+    ///
+    /// The exit code is 0 if all was as expected, 1 if something was not, and 2 if `teach` failed.
+    pub fn run(
+        name: &str,
+        json: bool,
+        teach: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> ExitCode {
+        let is_coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let mut lesson = Self {
+            output: match (json, is_coloured) {
+                (true, _) => Output::Json,
+                (false, true) => Output::Coloured,
+                (false, false) => Output::Plain,
+            },
+            findings: Map::new(),
+            wrong: Vec::new(),
+        };
+        if let Err(error) = teach(&mut lesson) {
+            eprintln!("{name}: {error}");
+            return ExitCode::from(2);
+        }
+        lesson.end(name)
+    }
+
+    fn end(self, name: &str) -> ExitCode {
+        let is_correct = self.wrong.is_empty();
+        if self.output == Output::Json {
+            let mut object = json!({ "example": name, "correct": is_correct, "wrong": self.wrong });
+            if let Value::Object(object) = &mut object {
+                object.extend(self.findings);
+            }
+            println!("{object}");
+        } else if is_correct {
+            println!("\n{}", self.paint(RIGHT, "correct: all as it should be"));
+        } else {
+            let verdict = format!("WRONG: {}", self.wrong.join(", "));
+            println!("\n{}", self.paint(WRONG, verdict));
+        }
+        ExitCode::from(u8::from(!is_correct))
+    }
+
+    /// Begins a part of the lesson.
+    pub fn part(&self, title: impl Display) {
+        if self.output != Output::Json {
+            println!("\n{}", self.paint(TITLE, title));
+        }
+    }
+
+    /// Says what happens.
+    pub fn say(&self, line: impl Display) {
+        if self.output != Output::Json {
+            println!("    {line}");
+        }
+    }
+
+    /// Notes a figure that is neither right nor wrong, for the JSON object.
+    pub fn note(&mut self, key: &str, value: impl Serialize) {
+        self.findings.insert(key.to_owned(), json!(value));
+    }
+
+    /// Notes what was found, which is to be what is expected. `sentence` says what that means.
+    pub fn expect<T: Serialize + PartialEq<E>, E: Debug>(
+        &mut self,
+        key: &str,
+        found: T,
+        expected: E,
+        sentence: impl Display,
+    ) {
+        let is_right = found == expected;
+        self.check(key, found, is_right, sentence);
+        if !is_right {
+            self.say(format_args!("expected: {expected:?}"));
+        }
+    }
+
+    /// Notes what was found, and whether it is right. `sentence` says what that means.
+    pub fn check(
+        &mut self,
+        key: &str,
+        found: impl Serialize,
+        is_right: bool,
+        sentence: impl Display,
+    ) {
+        let found = json!(found);
+        if self.output != Output::Json {
+            let mark = match is_right {
+                true => self.paint(RIGHT, "ok "),
+                false => self.paint(WRONG, "NOT"),
+            };
+            println!("{mark} {sentence} ({key}: {found})");
+        }
+        if !is_right {
+            self.wrong.push(key.to_owned());
+        }
+        self.findings.insert(key.to_owned(), found);
+    }
+
+    fn paint(&self, style: Style, text: impl Display) -> String {
+        match self.output {
+            Output::Coloured => format!("{style}{text}{style:#}"),
+            Output::Plain | Output::Json => text.to_string(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The short examples as their users run them.
+
+mod processes;
+mod run;
