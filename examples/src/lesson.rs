@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Why an example could not be run; also what its workers' roles return.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -14,6 +15,9 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 const TITLE: Style = Style::new().bold();
 const RIGHT: Style = AnsiColor::Green.on_default();
 const WRONG: Style = AnsiColor::Red.on_default().bold();
+
+/// Every example ends within half a minute.
+const TIME: Duration = Duration::from_secs(28);
 
 /// A run of a short example: what it says, found, and got wrong.
 #[derive(Debug)]
@@ -34,12 +38,14 @@ impl Lesson {
     /// Runs the example of this name. With `json` it prints nothing but one JSON object on one
     /// line, with all that was found; else what happens, with colours on a terminal.
     ///
-    /// The exit code is 0 if all was as expected, 1 if something was not, and 2 if `teach` failed.
+    /// The exit code is 0 if all was as expected, 1 if something was not, and 2 if `teach` failed or
+    /// has not come to an end after 28 seconds. Workers end with this process.
     pub fn run(
         name: &str,
         json: bool,
         teach: impl FnOnce(&mut Self) -> Result<(), Failure>,
     ) -> ExitCode {
+        end_in_time(name);
         let is_coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let mut lesson = Self {
             output: match (json, is_coloured) {
@@ -136,4 +142,14 @@ impl Lesson {
             Output::Plain | Output::Json => text.to_string(),
         }
     }
+}
+
+/// Ends this process with an error if it takes too long.
+fn end_in_time(name: &str) {
+    let name = name.to_owned();
+    std::thread::spawn(move || {
+        std::thread::sleep(TIME);
+        eprintln!("{name}: does not come to an end");
+        std::process::exit(2);
+    });
 }

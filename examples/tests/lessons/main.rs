@@ -1,4 +1,5 @@
 //! The short examples as their users run them.
 
+mod bank;
 mod processes;
 mod run;
