@@ -1,5 +1,6 @@
 //! The short examples as their users run them.
 
 mod bank;
+mod karaoke;
 mod processes;
 mod run;
