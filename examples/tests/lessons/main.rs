@@ -4,3 +4,4 @@ mod bank;
 mod karaoke;
 mod processes;
 mod run;
+mod traffic_light;
