@@ -1,6 +1,7 @@
 //! The short examples as their users run them.
 
 mod bank;
+mod buns;
 mod karaoke;
 mod processes;
 mod run;
