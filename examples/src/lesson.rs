@@ -128,7 +128,7 @@ impl Lesson {
                 true => self.paint(RIGHT, "ok "),
                 false => self.paint(WRONG, "NOT"),
             };
-            println!("{mark} {sentence} ({key}: {found})");
+            println!("{mark} {sentence} ({found})");
         }
         if !is_right {
             self.wrong.push(key.to_owned());

@@ -6,4 +6,5 @@ mod karaoke;
 mod printing;
 mod processes;
 mod run;
+mod tickets;
 mod traffic_light;
