@@ -3,6 +3,7 @@
 mod bank;
 mod buns;
 mod karaoke;
+mod messages;
 mod printing;
 mod processes;
 mod run;
