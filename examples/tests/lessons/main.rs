@@ -6,6 +6,7 @@ mod karaoke;
 mod messages;
 mod printing;
 mod processes;
+mod queue_tour;
 mod run;
 mod tickets;
 mod traffic_light;
