@@ -2,6 +2,7 @@
 
 mod bank;
 mod buns;
+mod chat;
 mod karaoke;
 mod messages;
 mod printing;

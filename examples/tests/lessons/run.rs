@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -38,13 +39,8 @@ pub fn run(example: &str, args: &[&str]) -> Ended {
         .unwrap();
     assert!(started.elapsed() < Duration::from_secs(30), "took too long");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "left files");
-    let marker = format!("TMPDIR={}", place.path().display());
-    for process in fs::read_dir("/proc").unwrap().flatten() {
-        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        let mut variables = environment.split(|&byte| byte == 0);
-        let is_ours = variables.any(|it| it == marker.as_bytes());
-        assert!(!is_ours, "still running: {:?}", process.path());
-    }
+    let running = processes_of(&place);
+    assert!(running.is_empty(), "still running: {running:?}");
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -88,4 +84,71 @@ pub fn helps(example: &str, words: &str) {
     let refused = run(example, &["--no-such-option"]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("no-such-option"));
+}
+
+/// The processes of a run, found by the environment that they inherit.
+fn processes_of(place: &TempDir) -> Vec<PathBuf> {
+    let marker = format!("TMPDIR={}", place.path().display());
+    let is_ours = |process: &PathBuf| {
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        let mut variables = environment.split(|&byte| byte == 0);
+        variables.any(|it| it == marker.as_bytes())
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes.map(|it| it.path()).filter(is_ours).collect()
+}
+
+/// An example that runs on until it is killed, at the latest when this is dropped.
+pub struct Server {
+    pub child: Child,
+    pub first_line: String,
+    place: TempDir,
+}
+
+/// Starts an example that prints a line when it is ready.
+#[track_caller]
+pub fn server(example: &str, args: &[&str]) -> Server {
+    let place = TempDir::new().unwrap();
+    let mut child = Command::new(program(example))
+        .args(args)
+        .env("TMPDIR", place.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first_line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut first_line).unwrap();
+    Server {
+        child,
+        first_line: first_line.trim_end().to_owned(),
+        place,
+    }
+}
+
+impl Server {
+    /// Nothing of it runs any more, within the time that ending takes. A poll: grandchildren cannot
+    /// be waited for.
+    #[track_caller]
+    pub fn assert_nothing_runs(&self) {
+        let started = Instant::now();
+        while let running = processes_of(&self.place)
+            && !running.is_empty()
+        {
+            let waited = started.elapsed();
+            assert!(
+                waited < Duration::from_secs(5),
+                "still running: {running:?}"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended; then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
