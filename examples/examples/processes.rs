@@ -172,6 +172,7 @@ fn dying_with_the_parent(lesson: &mut Lesson) -> Result<(), Failure> {
     let mut end = [PollFd::new(news.as_fd(), PollFlags::POLLIN)];
     let has_ended = poll(&mut end, PollTimeout::try_from(PATIENCE)?)? == 1;
     lesson.expect("orphan_gone", has_ended, true, "nobody is left behind");
+    lesson.say("Python's daemons may have no children, which would be left behind. These may.");
     Ok(())
 }
 

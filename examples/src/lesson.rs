@@ -47,15 +47,11 @@ impl Lesson {
     ) -> ExitCode {
         end_in_time(name);
         let is_coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let mut lesson = Self {
-            output: match (json, is_coloured) {
-                (true, _) => Output::Json,
-                (false, true) => Output::Coloured,
-                (false, false) => Output::Plain,
-            },
-            findings: Map::new(),
-            wrong: Vec::new(),
-        };
+        let mut lesson = Self::new(match (json, is_coloured) {
+            (true, _) => Output::Json,
+            (false, true) => Output::Coloured,
+            (false, false) => Output::Plain,
+        });
         if let Err(error) = teach(&mut lesson) {
             eprintln!("{name}: {error}");
             return ExitCode::from(2);
@@ -63,21 +59,38 @@ impl Lesson {
         lesson.end(name)
     }
 
-    fn end(self, name: &str) -> ExitCode {
-        let is_correct = self.wrong.is_empty();
-        if self.output == Output::Json {
-            let mut object = json!({ "example": name, "correct": is_correct, "wrong": self.wrong });
-            if let Value::Object(object) = &mut object {
-                object.extend(self.findings);
-            }
-            println!("{object}");
-        } else if is_correct {
-            println!("\n{}", self.paint(RIGHT, "correct: all as it should be"));
-        } else {
-            let verdict = format!("WRONG: {}", self.wrong.join(", "));
-            println!("\n{}", self.paint(WRONG, verdict));
+    fn new(output: Output) -> Self {
+        Self {
+            output,
+            findings: Map::new(),
+            wrong: Vec::new(),
         }
-        ExitCode::from(u8::from(!is_correct))
+    }
+
+    fn end(mut self, name: &str) -> ExitCode {
+        let exit_code = self.exit_code();
+        match self.output {
+            Output::Json => println!("{}", self.to_json(name)),
+            _ if exit_code == 0 => {
+                println!("\n{}", self.paint(RIGHT, "correct: all as it should be"));
+            }
+            _ => {
+                let verdict = format!("WRONG: {}", self.wrong.join(", "));
+                println!("\n{}", self.paint(WRONG, verdict));
+            }
+        }
+        ExitCode::from(exit_code)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(!self.wrong.is_empty())
+    }
+
+    fn to_json(&mut self, name: &str) -> Value {
+        self.note("example", name);
+        self.note("correct", self.wrong.is_empty());
+        self.note("wrong", self.wrong.clone());
+        Value::Object(std::mem::take(&mut self.findings))
     }
 
     /// Begins a part of the lesson.
@@ -152,4 +165,34 @@ fn end_in_time(name: &str) {
         eprintln!("{name}: does not come to an end");
         std::process::exit(2);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wrong_finding_makes_it_wrong() {
+        let mut lesson = Lesson::new(Output::Json);
+        lesson.note("seconds", 0.5);
+        lesson.expect("sum", 3, 3, "a sum");
+        lesson.check("colour", "red", true, "a colour");
+        assert_eq!(lesson.exit_code(), 0);
+        lesson.expect("product", 5, 6, "a product");
+        lesson.check("name", "none", false, "a name");
+        lesson.expect("difference", 0, 0, "a difference");
+        assert_eq!(lesson.exit_code(), 1);
+        let expected = json!({
+            "example": "sums", "correct": false, "wrong": ["product", "name"],
+            "seconds": 0.5, "sum": 3, "colour": "red", "product": 5, "name": "none", "difference": 0,
+        });
+        assert_eq!(lesson.to_json("sums"), expected);
+    }
+
+    #[test]
+    fn only_terminals_get_colours() {
+        let painted = |output| Lesson::new(output).paint(RIGHT, "text");
+        assert_eq!(painted(Output::Plain), "text");
+        assert_eq!(painted(Output::Coloured), "\x1b[32mtext\x1b[0m");
+    }
 }
