@@ -67,7 +67,7 @@ impl Lesson {
         }
     }
 
-    fn end(mut self, name: &str) -> ExitCode {
+    fn end(self, name: &str) -> ExitCode {
         let exit_code = self.exit_code();
         match self.output {
             Output::Json => println!("{}", self.to_json(name)),
@@ -86,11 +86,13 @@ impl Lesson {
         u8::from(!self.wrong.is_empty())
     }
 
-    fn to_json(&mut self, name: &str) -> Value {
-        self.note("example", name);
-        self.note("correct", self.wrong.is_empty());
-        self.note("wrong", self.wrong.clone());
-        Value::Object(std::mem::take(&mut self.findings))
+    fn to_json(&self, name: &str) -> Value {
+        let is_correct = self.wrong.is_empty();
+        let mut object = json!({ "example": name, "correct": is_correct, "wrong": self.wrong });
+        for (key, found) in &self.findings {
+            object[key] = found.clone();
+        }
+        object
     }
 
     /// Begins a part of the lesson.
