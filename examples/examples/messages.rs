@@ -173,6 +173,7 @@ fn server(lesson: &mut Lesson, clients: u32) -> Result<(), Failure> {
         spsc::Ring::<u64>::create_in(&segment, &reply_to(client), 1)?;
     }
     let asked = Event::create_in(&segment, "silent client has asked", Reset::Manual)?;
+    let death = Event::create_in(&segment, "all clients dead", Reset::Manual)?;
     let mut server = with(&segment, "server")?
         .params(u64::from(clients).to_ne_bytes())
         .spawn()?;
@@ -183,15 +184,18 @@ fn server(lesson: &mut Lesson, clients: u32) -> Result<(), Failure> {
             .params(number))
     };
     let mut silent = client("silent client", 0)?.spawn()?;
-    let mut others = spawn_all(clients as usize - 1, |index| client("client", index + 1))?;
     asked.wait_timeout(PATIENCE)?;
     silent.kill()?;
     silent.join()?;
+    let is_told = death.wait_timeout(PATIENCE).is_ok();
+    let sentence = "the only client was killed: the server is told, and stays";
+    lesson.expect("server_told", is_told, true, sentence);
 
+    let mut others = spawn_all(clients as usize - 1, |index| client("client", index + 1))?;
     // Each client checks its answers, and fails if one is wrong.
     let answered = join_all(&mut others)?.len();
     lesson.note("clients", clients);
-    let sentence = "clients have all their answers, though one was killed";
+    let sentence = "clients have all their answers";
     lesson.expect("clients_served", answered as u32, clients - 1, sentence);
     requests.close()?;
     let served = server.join()?.into_result()?;
@@ -205,6 +209,7 @@ fn serve(worker: &mut Worker) -> WorkResult {
     let segment = Segment::open(worker.take_fd("segment")?)?;
     let clients = u64::from_ne_bytes(worker.params().try_into()?);
     let mut requests = mpmc::Queue::<Request>::open_in(&segment, "requests")?.receiver()?;
+    let death = Event::open_in(&segment, "all clients dead")?;
     let mut replies = Vec::new();
     for client in 0..clients {
         replies.push(spsc::Ring::<u64>::open_in(&segment, &reply_to(client))?.producer()?);
@@ -216,7 +221,10 @@ fn serve(worker: &mut Worker) -> WorkResult {
             Ok(None) => break,
             // Said once when the last client is gone and one was killed. Others may come: when this
             // ends is for the parent to say.
-            Err(mpmc::PopError::ProducersDied) => continue,
+            Err(mpmc::PopError::ProducersDied) => {
+                death.set()?;
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         let reply = replies.get_mut(client as usize).ok_or("unknown client")?;

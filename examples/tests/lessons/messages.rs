@@ -10,6 +10,7 @@ fn everybody_gets_the_right_answers_but_over_one_queue() {
     assert_eq!(found["pipe_answers"], shouted);
     assert_eq!(found["ring_answers"], json!([9, 16, 25]));
     assert_eq!(found["both_ways_answer"], 7);
+    assert_eq!(found["server_told"], true);
     assert_eq!(found["clients_served"], 11);
     assert_eq!(found["requests_served"], 1101);
 }

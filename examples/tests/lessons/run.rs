@@ -1,8 +1,10 @@
 //! A run of an example: what it says, and what it leaves behind, which is to be nothing.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, DirEntry, File};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +20,49 @@ fn program(example: &str) -> PathBuf {
     profile.join("examples").join(example)
 }
 
+/// Where a run may put temporary files, and by which its processes are known.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: TempDir::new().unwrap(),
+        }
+    }
+
+    fn command(&self, example: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program(example));
+        command.args(args).stdin(Stdio::null());
+        command.env("TMPDIR", self.directory.path());
+        command
+    }
+
+    /// The processes that have inherited the environment of the run.
+    fn processes(&self) -> Vec<i32> {
+        let marker = format!("TMPDIR={}", self.directory.path().display());
+        let pid_if_ours = |process: DirEntry| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let environment = fs::read(process.path().join("environ")).ok()?;
+            let mut variables = environment.split(|&byte| byte == 0);
+            variables.any(|it| it == marker.as_bytes()).then_some(pid)
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        processes.filter_map(pid_if_ours).collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Of a run that did not end as it should.
+        for pid in self.processes() {
+            // It may have ended meanwhile.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
 /// What is left of a finished run.
 pub struct Ended {
     pub code: Option<i32>,
@@ -29,23 +74,34 @@ pub struct Ended {
 /// temporary file and no process.
 #[track_caller]
 pub fn run(example: &str, args: &[&str]) -> Ended {
-    let place = TempDir::new().unwrap();
+    let place = Place::new();
+    // Files, as the end of a pipe does not come while anybody is left who could write.
+    let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
     let started = Instant::now();
-    let output = Command::new(program(example))
-        .args(args)
-        .env("TMPDIR", place.path())
-        .stdin(Stdio::null())
-        .output()
+    let status = place
+        .command(example, args)
+        .stdout(stdout.try_clone().unwrap())
+        .stderr(stderr.try_clone().unwrap())
+        .status()
         .unwrap();
     assert!(started.elapsed() < Duration::from_secs(30), "took too long");
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "left files");
-    let running = processes_of(&place);
+    let running = place.processes();
     assert!(running.is_empty(), "still running: {running:?}");
+    let files = fs::read_dir(place.directory.path()).unwrap().count();
+    assert_eq!(files, 0, "left files");
     Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: status.code(),
+        stdout: text(&mut stdout),
+        stderr: text(&mut stderr),
     }
+}
+
+/// All that was written to a file.
+fn text(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// Runs an example that is to find all right, for people. Gives what it says.
@@ -86,36 +142,19 @@ pub fn helps(example: &str, words: &str) {
     assert!(refused.stderr.contains("no-such-option"));
 }
 
-/// The processes of a run, found by the environment that they inherit.
-fn processes_of(place: &TempDir) -> Vec<PathBuf> {
-    let marker = format!("TMPDIR={}", place.path().display());
-    let is_ours = |process: &PathBuf| {
-        let environment = fs::read(process.join("environ")).unwrap_or_default();
-        let mut variables = environment.split(|&byte| byte == 0);
-        variables.any(|it| it == marker.as_bytes())
-    };
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes.map(|it| it.path()).filter(is_ours).collect()
-}
-
 /// An example that runs on until it is killed, at the latest when this is dropped.
 pub struct Server {
     pub child: Child,
     pub first_line: String,
-    place: TempDir,
+    place: Place,
 }
 
 /// Starts an example that prints a line when it is ready.
 #[track_caller]
 pub fn server(example: &str, args: &[&str]) -> Server {
-    let place = TempDir::new().unwrap();
-    let mut child = Command::new(program(example))
-        .args(args)
-        .env("TMPDIR", place.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let place = Place::new();
+    let mut command = place.command(example, args);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut first_line = String::new();
     let stdout = child.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut first_line).unwrap();
@@ -132,7 +171,7 @@ impl Server {
     #[track_caller]
     pub fn assert_nothing_runs(&self) {
         let started = Instant::now();
-        while let running = processes_of(&self.place)
+        while let running = self.place.processes()
             && !running.is_empty()
         {
             let waited = started.elapsed();
