@@ -17,7 +17,9 @@ fn program(example: &str) -> PathBuf {
         .ancestors()
         .nth(2)
         .expect("target/<profile>/deps/<test>");
-    profile.join("examples").join(example)
+    let program = profile.join("examples").join(example);
+    assert!(program.exists(), "run cargo build -p examples --examples");
+    program
 }
 
 /// Where a run may put temporary files, and by which its processes are known.
