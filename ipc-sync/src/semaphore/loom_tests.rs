@@ -4,7 +4,10 @@
 //! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p ipc-sync --release --lib loom
 //! ```
 
-use super::word::{Done, Memory, Operation, Seat, State, give_back, look, operate};
+use super::word::{
+    Done, Memory, Operation, Seat, State, give_back, give_one_back_again, look, operate,
+    take_one_again,
+};
 use ipc_core::atomic::{AtomicU64, Ordering};
 use ipc_core::{Bell, Deadline, Fences, Wait};
 use loom::cell::UnsafeCell;
@@ -45,7 +48,8 @@ impl Checked {
     }
 
     fn take(&self, seat: usize, permits: u32) -> bool {
-        operate(self, seat, Operation::Take(permits)) == Ok(Done::Yes)
+        let taken = operate(self, seat, Operation::Take(permits));
+        matches!(taken, Ok(Done::Yes(_)))
     }
 
     fn wait_for(&self, seat: usize, permits: u32) {
@@ -61,7 +65,7 @@ impl Checked {
 
     fn give(&self, seat: usize, permits: u32) {
         let given = operate(self, seat, Operation::GiveBack(permits));
-        assert_eq!(given, Ok(Done::Yes));
+        assert!(matches!(given, Ok(Done::Yes(_))));
         self.bell.ring(Fences::Symmetric);
     }
 
@@ -73,6 +77,62 @@ impl Checked {
     fn free(&self) -> i64 {
         look(self).free()
     }
+}
+
+/// One permit, taken and given back from what was remembered if that is still so, excludes.
+#[test]
+fn what_is_remembered_is_the_state_or_worth_nothing() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let use_twice = |memory: &Checked, seat: usize| {
+            let operate = |operation| match operate(memory, seat, operation) {
+                Ok(Done::Yes(state)) => Some(state),
+                _ => None,
+            };
+            let mut last = State::unknown(seat);
+            for _ in 0..2 {
+                let again = take_one_again(memory, last);
+                let Some(taken) = again.or_else(|| operate(Operation::Take(1))) else {
+                    continue;
+                };
+                memory.touch();
+                last = give_one_back_again(memory, taken)
+                    .or_else(|| operate(Operation::GiveBack(1)))
+                    .unwrap();
+            }
+        };
+        let other = memory.clone();
+        let user = thread::spawn(move || use_twice(&other, 1));
+        use_twice(&memory, 0);
+        user.join().unwrap();
+        assert_eq!(memory.free(), 1);
+    });
+}
+
+/// A sweeper that comes late meets the seat's next user, who goes on from what it remembers.
+#[test]
+fn a_late_sweeper_does_not_disturb_who_remembers() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let Ok(Done::Yes(_)) = operate(&*memory, 0, Operation::Take(1)) else {
+            panic!("there is one");
+        };
+        let sweep = |memory: &Checked| {
+            let seat = &memory.seats[0];
+            give_back(memory, 0, || seat.holder.load(Ordering::Acquire) == 0).unwrap()
+        };
+        let other = memory.clone();
+        let sweeper = thread::spawn(move || sweep(&other));
+        let given = sweep(&memory);
+        memory.seats[0].holder.store(7, Ordering::Release);
+        let Ok(Done::Yes(taken)) = operate(&*memory, 0, Operation::Take(1)) else {
+            panic!("it came back");
+        };
+        let last = give_one_back_again(&*memory, taken).unwrap();
+        assert!(take_one_again(&*memory, last).is_some());
+        assert_eq!(given + sweeper.join().unwrap(), 1);
+        assert_eq!(memory.free(), 0);
+    });
 }
 
 /// Whoever has both permits is alone, and no wake is lost.

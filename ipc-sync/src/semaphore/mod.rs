@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use word::{
     Corrupted, Done, MOST_PERMITS, MOST_SEATS, Memory, Operation, Seat, State, give_back, look,
-    operate, operate_again,
+    operate, take_one_again,
 };
 
 #[repr(C, align(128))]
@@ -147,6 +147,14 @@ struct Handle {
     seats: Seats,
     object: Object,
     owner: Owner,
+}
+
+impl Handle {
+    /// Permits have become free.
+    #[inline(always)]
+    fn ring(&self) {
+        self.shared.words.bell.ring(self.attachment.fences());
+    }
 }
 
 impl std::fmt::Debug for Handle {
@@ -344,7 +352,7 @@ impl Semaphore {
     /// [`Error::OutOfRange`] if there would be more than 65,535; [`AcquireError::Crowded`].
     pub fn add_permits(&self, more: u32) -> Result<(), AcquireError> {
         self.resize(more.into())?;
-        self.handle.shared.ring(&self.handle.object);
+        self.handle.ring();
         Ok(())
     }
 
@@ -361,7 +369,7 @@ impl Semaphore {
         self.check_fork()?;
         let seat = self.seat()?;
         let resized = self.resize_at(seat, by);
-        self.handle.seats.put(seat);
+        self.handle.seats.put(State::unknown(seat));
         resized
     }
 
@@ -409,19 +417,20 @@ impl Semaphore {
         })
     }
 
-    /// Takes permits if they are free and this thread was the last to use the semaphore.
+    /// Takes one permit if nobody used the semaphore since this thread did.
     #[inline(always)]
     fn take_again(&self, permits: u32) -> Option<Grant> {
         let handle = &*self.handle;
-        if permits == 0 || !handle.attachment.is_mine() {
+        if permits != 1 || !handle.attachment.is_mine() {
             return None;
         }
-        let seat = handle.seats.take_spare()?;
-        if operate_again(&handle.shared, seat, Operation::Take(permits)) {
-            return Some(Grant::new(seat, permits));
+        let last = handle.seats.take_spare()?;
+        let taken = take_one_again(&handle.shared, last);
+        if taken.is_none() {
+            // Not `last`: what did not work once, never will.
+            handle.seats.put(State::unknown(last.seat()));
         }
-        handle.seats.put(seat);
-        None
+        taken.map(Grant::one)
     }
 
     /// Takes permits if they are free.
@@ -438,10 +447,10 @@ impl Semaphore {
             Err(error) => return Some(Err(error)),
         };
         let done = operate(&handle.shared, seat, Operation::Take(permits));
-        if let Ok(Done::Yes) = done {
-            return Some(Ok(Grant::new(seat, permits)));
+        if let Ok(Done::Yes(taken)) = done {
+            return Some(Ok(Grant::new(taken, permits)));
         }
-        handle.seats.put(seat);
+        handle.seats.put(State::unknown(seat));
         match done {
             Ok(_) => None,
             Err(corrupted) => Some(Err(self.corrupted(corrupted))),

@@ -36,6 +36,7 @@ const MANY: u64 = 1 << EPOCH_BITS;
 const SEAT_SHIFT: u32 = EPOCH_BITS + 1;
 const SEAT_BITS: u32 = 10;
 const FREE_SHIFT: u32 = SEAT_SHIFT + SEAT_BITS;
+const ONE_FREE: u64 = 1 << FREE_SHIFT;
 const EPOCHS: u64 = (1 << EPOCH_BITS) - 1;
 const SEATS: u64 = (1 << SEAT_BITS) - 1;
 
@@ -55,6 +56,11 @@ impl State {
         Self::after(permits.into(), 0, 0, 0)
     }
 
+    /// What is remembered of a seat that holds nothing, and of which more is not known.
+    pub(crate) fn unknown(seat: usize) -> Self {
+        Self::after(0, seat, 0, 0)
+    }
+
     /// After the operation `epoch` of a seat, which holds so many afterwards.
     #[inline(always)]
     fn after(free: i64, seat: usize, epoch: u64, held: u32) -> Self {
@@ -62,6 +68,12 @@ impl State {
         Self((free as u64) << FREE_SHIFT | (seat as u64) << SEAT_SHIFT | many | epoch & EPOCHS)
     }
 
+    #[inline(always)]
+    pub(crate) fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    #[inline(always)]
     pub(crate) fn to_word(self) -> u64 {
         self.0
     }
@@ -72,8 +84,9 @@ impl State {
         self.0.cast_signed() >> FREE_SHIFT
     }
 
+    /// The seat of the last operation.
     #[inline(always)]
-    fn seat(self) -> usize {
+    pub(crate) fn seat(self) -> usize {
         (self.0 >> SEAT_SHIFT & SEATS) as usize
     }
 
@@ -181,7 +194,8 @@ impl Operation {
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
-    Yes,
+    /// This is the state after it.
+    Yes(State),
     /// There were not enough permits. Nothing was changed.
     Refused,
 }
@@ -290,26 +304,39 @@ pub(crate) fn operate<M: Memory>(
             seat.intent
                 .store(Record::new(epoch, held).0, Ordering::Release);
         }
-        if advance(memory, state, State::after(free, index, epoch, held)) {
-            return Ok(Done::Yes);
+        let next = State::after(free, index, epoch, held);
+        if advance(memory, state, next) {
+            return Ok(Done::Yes(next));
         }
     }
     Err(UNRESTING)
 }
 
-/// As [`operate`], once, if the last operation was of the same seat, nobody interferes, and it is
-/// about no more than one permit. Whether it was done.
+/// As [`operate`], to take one permit, if nothing happened since the seat's own last operation, after
+/// which it held nothing, and there was one free. The state after it.
+///
+/// From what its user remembers of that operation, without a look at `state`. Nobody else makes
+/// operations of the seat, so `state` is the same only if it has not changed.
 #[inline(always)]
-pub(crate) fn operate_again<M: Memory>(memory: &M, index: usize, operation: Operation) -> bool {
-    let state = look(memory);
-    let held = operation.held_after();
-    let Some(free) = operation.free_after(state.free()) else {
-        return false;
-    };
-    let epoch = operation.epoch_after(state.epoch());
-    state.seat() == index
-        && held <= 1
-        && advance(memory, state, State::after(free, index, epoch, held))
+pub(crate) fn take_one_again<M: Memory>(memory: &M, last: State) -> Option<State> {
+    if last.free() < 1 {
+        return None;
+    }
+    // One word, not its fields: this is between two compare-and-swaps. The epoch was even, so it
+    // stays within its bits.
+    let next = State(last.0 - ONE_FREE + 1);
+    advance(memory, last, next).then_some(next)
+}
+
+/// As [`operate`], to give back the one permit of a seat, if nothing happened since it was taken.
+/// The state after it.
+#[inline(always)]
+pub(crate) fn give_one_back_again<M: Memory>(memory: &M, taken: State) -> Option<State> {
+    if taken.epoch() == EPOCHS {
+        return None;
+    }
+    let next = State(taken.0 + ONE_FREE + 1);
+    advance(memory, taken, next).then_some(next)
 }
 
 /// Gives back what a seat holds whose user will never use it again. Any number may do so at once.
@@ -340,4 +367,56 @@ pub(crate) fn give_back<M: Memory>(
         }
     }
     Err(UNRESTING)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    struct Words {
+        state: AtomicU64,
+        seats: [Seat; 2],
+    }
+
+    impl Memory for Words {
+        fn state(&self) -> &AtomicU64 {
+            &self.state
+        }
+
+        fn seat(&self, index: usize) -> Option<&Seat> {
+            self.seats.get(index)
+        }
+    }
+
+    fn words(state: State) -> Words {
+        Words {
+            state: AtomicU64::new(state.0),
+            seats: Default::default(),
+        }
+    }
+
+    #[test]
+    fn an_epoch_runs_over_within_its_bits() {
+        let words = words(State::after(1, 1, EPOCHS - 1, 0));
+        let taken = take_one_again(&words, look(&words)).unwrap();
+        assert_eq!(taken, State::after(0, 1, EPOCHS, 1));
+        assert_eq!(give_one_back_again(&words, taken), None);
+        let given = operate(&words, 1, Operation::GiveBack(1));
+        assert_eq!(given, Ok(Done::Yes(State::after(1, 1, 0, 0))));
+    }
+
+    #[test]
+    fn nothing_is_taken_from_what_is_remembered_if_nothing_was_free_or_it_is_history() {
+        for free in [0, -1] {
+            let words = words(State::after(free, 1, 2, 0));
+            assert_eq!(take_one_again(&words, look(&words)), None);
+            assert_eq!(look(&words).free(), free);
+        }
+        let words = words(State::after(1, 1, 2, 0));
+        let last = look(&words);
+        operate(&words, 0, Operation::Take(1)).unwrap();
+        operate(&words, 0, Operation::GiveBack(1)).unwrap();
+        assert_eq!(look(&words).free(), 1);
+        assert_eq!(take_one_again(&words, last), None);
+    }
 }
