@@ -5,8 +5,8 @@
 //! ```
 
 use super::word::{
-    Done, Memory, Operation, Seat, State, give_back, give_one_back_again, look, operate,
-    take_one_again,
+    Done, Memory, Operation, Seat, State, Total, give_back, give_one_back_again, look, operate,
+    take_one_again, total,
 };
 use ipc_core::atomic::{AtomicU64, Ordering};
 use ipc_core::{Bell, Deadline, Fences, Wait};
@@ -16,6 +16,7 @@ use loom::thread;
 
 struct Checked {
     state: AtomicU64,
+    total: AtomicU64,
     seats: [Seat; 3],
     bell: Bell,
     /// What one permit of one protects.
@@ -32,6 +33,10 @@ impl Memory for Checked {
         &self.state
     }
 
+    fn total(&self) -> &AtomicU64 {
+        &self.total
+    }
+
     fn seat(&self, index: usize) -> Option<&Seat> {
         self.seats.get(index)
     }
@@ -41,6 +46,7 @@ impl Checked {
     fn new(permits: u32) -> Arc<Self> {
         Arc::new(Self {
             state: AtomicU64::new(State::initial(permits).to_word()),
+            total: AtomicU64::new(Total::initial(permits).to_word()),
             seats: Default::default(),
             bell: Bell::new(),
             guarded: UnsafeCell::new(0),
@@ -248,4 +254,51 @@ fn a_record_is_never_replaced_by_an_older_one() {
             assert_eq!(memory.free(), 2);
         });
     }
+}
+
+/// Each change counts once, whoever counts it, and the limits hold.
+#[test]
+fn the_number_of_permits_is_exact() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let change = |memory: &Checked, seat: usize, by: i64| {
+            let done = operate(memory, seat, Operation::Change(by)).unwrap();
+            if done == Done::Refused { 0 } else { by }
+        };
+        let others = [(1, -1), (2, -1)].map(|(seat, by)| {
+            let memory = memory.clone();
+            thread::spawn(move || change(&memory, seat, by))
+        });
+        let mut changed = change(&memory, 0, 2);
+        let seen = total(&*memory).unwrap();
+        assert!((1..=3).contains(&seen), "{seen}");
+        for other in others {
+            changed += other.join().unwrap();
+        }
+        // There was one to take away, and two only afterwards.
+        assert!(changed == 0 || changed == 1, "{changed}");
+        assert_eq!(total(&*memory).map(i64::from), Ok(1 + changed));
+        assert_eq!(memory.free(), 1 + changed);
+    });
+}
+
+/// Who changes the number twice is about to tell the second change while others count the first.
+#[test]
+fn a_change_is_counted_while_its_seat_goes_on() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let other = memory.clone();
+        let user = thread::spawn(move || {
+            let seen = total(&*other).unwrap();
+            assert!((1..=3).contains(&seen), "{seen}");
+            assert!(other.take(1, 1));
+        });
+        for _ in 0..2 {
+            let done = operate(&*memory, 0, Operation::Change(1)).unwrap();
+            assert_ne!(done, Done::Refused);
+        }
+        user.join().unwrap();
+        assert_eq!(total(&*memory), Ok(3));
+        assert_eq!(memory.free(), 2);
+    });
 }
