@@ -85,34 +85,37 @@ impl Checked {
     }
 }
 
-/// One permit, taken and given back from what was remembered if that is still so, excludes.
+/// One permit, taken and given back from what was remembered if that is still so, excludes; of two,
+/// none is lost and none comes back twice.
 #[test]
 fn what_is_remembered_is_the_state_or_worth_nothing() {
-    loom::model(|| {
-        let memory = Checked::new(1);
-        let use_twice = |memory: &Checked, seat: usize| {
-            let operate = |operation| match operate(memory, seat, operation) {
-                Ok(Done::Yes(state)) => Some(state),
-                _ => None,
-            };
-            let mut last = State::unknown(seat);
-            for _ in 0..2 {
+    for permits in [1, 2] {
+        loom::model(move || {
+            let memory = Checked::new(permits);
+            let use_again = move |memory: &Checked, seat: usize, last: State| {
+                let operate = |operation| match operate(memory, seat, operation) {
+                    Ok(Done::Yes(state)) => Some(state),
+                    _ => None,
+                };
                 let again = take_one_again(memory, last);
                 let Some(taken) = again.or_else(|| operate(Operation::Take(1))) else {
-                    continue;
+                    return last;
                 };
-                memory.touch();
-                last = give_one_back_again(memory, taken)
+                if permits == 1 {
+                    memory.touch();
+                }
+                give_one_back_again(memory, taken)
                     .or_else(|| operate(Operation::GiveBack(1)))
-                    .unwrap();
-            }
-        };
-        let other = memory.clone();
-        let user = thread::spawn(move || use_twice(&other, 1));
-        use_twice(&memory, 0);
-        user.join().unwrap();
-        assert_eq!(memory.free(), 1);
-    });
+                    .unwrap()
+            };
+            let last = use_again(&memory, 0, State::unknown(0));
+            let other = memory.clone();
+            let user = thread::spawn(move || use_again(&other, 1, State::unknown(1)));
+            use_again(&memory, 0, last);
+            user.join().unwrap();
+            assert_eq!(memory.free(), permits.into());
+        });
+    }
 }
 
 /// A sweeper that comes late meets the seat's next user, who goes on from what it remembers.

@@ -402,13 +402,11 @@ pub(crate) fn operate<M: Memory>(
             continue;
         };
         if let Operation::Change(by) = operation {
-            // Exact if `state` is still the same, by which the change itself is tried.
+            // No older than `state`: exact if that is still so, as the change below requires, and
+            // right at some moment of this call if not.
             let total = Total(memory.total().load(Ordering::Acquire));
             if total.changed(by).is_none() {
-                if look(memory) == state {
-                    return Ok(Done::Refused);
-                }
-                continue;
+                return Ok(Done::Refused);
             }
         }
         let epoch = operation.epoch_after(last.epoch());
