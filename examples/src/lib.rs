@@ -19,6 +19,23 @@
 //! # }
 //! ```
 //!
+//! The short examples have their own common part: a [`Lesson`] tells what happens and judges it, and
+//! [`spawn_all`] and [`join_all`] are their worker processes.
+//!
+//! | program | what it teaches |
+//! |---|---|
+//! | `pipeline` | the main job: real text, through shared memory and through the naive ways |
+//! | `processes` | worker processes: start, join, ends of every kind, what is shared |
+//! | `printing` | no lock, a lock, and join |
+//! | `tickets` | a race for the last tickets, in a file and in shared memory |
+//! | `bank` | a shared balance, and transfers whose teller is killed |
+//! | `karaoke` | a semaphore whose permits come back |
+//! | `traffic_light` | an event that turns, and what it does not promise |
+//! | `buns` | producers, consumers, and the end of a stream |
+//! | `messages` | questions and answers; a server with many clients |
+//! | `queue_tour` | Python's `multiprocessing.Queue`, call by call |
+//! | `chat` | a TCP server with a process for each client |
+//!
 //! Nothing in here knows of shared memory: the example programs bring the two together.
 
 #![deny(missing_docs)]
@@ -26,10 +43,14 @@
 
 mod blocks;
 mod corpus;
+mod crew;
+mod lesson;
 mod words;
 
 pub use blocks::{BLOCK_TEXT_LEN, BlockError, Pieces, TextBlock, blocks, pieces};
 pub use corpus::{Corpus, CorpusError, Summary};
+pub use crew::{PATIENCE, join_all, spawn_all};
+pub use lesson::{Failure, Lesson};
 pub use words::{WordCounter, WordCounts, WordCountsError};
 
 /// README's programs, compiled and run.

@@ -69,6 +69,25 @@ fn many_read_or_one_writes() {
 }
 
 #[test]
+fn a_writer_waits_for_the_readers_that_were_there() {
+    let (segment, lock) = lock();
+    let other = RwLock::<Pair>::open_in(&segment, "lock").unwrap();
+    for round in 0..20 {
+        let reader = if round % 2 == 0 { &lock } else { &other };
+        let reading = reader.read().unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| *lock.write().unwrap() = [round, round]);
+            robust::until("it has claimed", || {
+                writer.is_finished() || matches!(lock.try_read(), Err(RwLockError::Held))
+            });
+            assert!(!writer.is_finished());
+            drop(reading);
+        });
+        assert_eq!(lock.get().unwrap(), [round, round]);
+    }
+}
+
+#[test]
 fn nobody_sees_half_a_change_and_no_wake_is_lost() {
     for wait in POLICIES {
         let (segment, first) = lock();
@@ -291,11 +310,12 @@ fn references_into_a_segment_that_others_can_write_to_are_refused() {
         lock.read().map(|_: RwLockReadGuard<'_, _>| ()),
         Err(RwLockError::NotPrivate)
     ));
-    let refused = lock.try_write();
-    assert!(matches!(
-        refused,
-        Err(WriteLockError::Refused(RwLockError::NotPrivate))
-    ));
+    for refused in [lock.write(), lock.try_write()] {
+        assert!(matches!(
+            refused,
+            Err(WriteLockError::Refused(RwLockError::NotPrivate))
+        ));
+    }
     lock.set([2, 2]).unwrap();
     assert_eq!(lock.get().unwrap(), [2, 2]);
 }

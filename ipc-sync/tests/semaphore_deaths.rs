@@ -246,9 +246,40 @@ fn a_death_at_any_instant_of_taking_and_giving_back_loses_nothing() {
     for held_before in [0, 1, 2] {
         check_every_instant(held_before, |semaphore| {
             drop(semaphore.acquire().unwrap());
+            // From what is remembered of that.
+            drop(semaphore.acquire().unwrap());
             drop(semaphore.acquire_many(3).unwrap());
             std::mem::forget(semaphore.acquire_many(2).unwrap());
         });
+    }
+}
+
+#[test]
+fn a_death_at_any_instant_of_changing_their_number_leaves_it_exact() {
+    let mut seen = std::collections::HashSet::new();
+    let states = at_every_instant(
+        |segment| Semaphore::create_in(segment, NAME, 5).unwrap(),
+        open,
+        |semaphore| {
+            semaphore.add_permits(3).unwrap();
+            semaphore.reduce_permits(7).unwrap();
+            assert!(semaphore.reduce_permits(2).is_err());
+        },
+        |segment| {
+            let semaphore = open(segment);
+            let permits = semaphore.permits().unwrap();
+            assert_eq!(semaphore.available().unwrap(), permits);
+            seen.insert(permits);
+            segment.recover().unwrap();
+            drop(semaphore.acquire().unwrap());
+            semaphore.add_permits(1).unwrap();
+            assert_eq!(semaphore.permits().unwrap(), permits + 1);
+            assert_eq!(semaphore.available().unwrap(), permits + 1);
+        },
+    );
+    match states {
+        None => eprintln!("skipped: this process may not trace"),
+        Some(_) => assert_eq!(seen, [5, 8, 1].into()),
     }
 }
 

@@ -285,6 +285,8 @@ fn damage_is_told_and_never_followed() {
 fn a_forked_child_is_refused_and_gives_back_nothing() {
     let (segment, semaphore) = semaphore(2);
     let mut held = Some(semaphore.acquire().unwrap());
+    // The child remembers this too.
+    drop(semaphore.acquire().unwrap());
     let child = Forked::run(|| {
         let forked = |result: Result<(), AcquireError>| {
             let is = matches!(result, Err(AcquireError::Segment(Error::Forked { .. })));

@@ -24,12 +24,14 @@ pub struct RwLockReadGuard<'a, T: Payload> {
 
 impl<'a, T: Payload> RwLockReadGuard<'a, T> {
     /// The caller has counted itself.
+    #[inline(always)]
     pub(super) fn new(lock: &'a RwLock<T>) -> Self {
         Self { lock }
     }
 }
 
 impl<T: Payload> Drop for RwLockReadGuard<'_, T> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.lock.handle.end_read();
     }
@@ -38,6 +40,7 @@ impl<T: Payload> Drop for RwLockReadGuard<'_, T> {
 impl<T: Payload> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
+    #[inline(always)]
     fn deref(&self) -> &T {
         // SAFETY: the value is in the mapping and aligned (`SharedSlots::slot`); any bytes are a
         // `T`; nobody writes to it while this reader is counted.
@@ -68,6 +71,7 @@ enum Thread {
 
 impl<'a, T: Payload> RwLockWriteGuard<'a, T> {
     /// The caller is the writer.
+    #[inline(always)]
     pub(super) fn new(lock: &'a RwLock<T>) -> Self {
         let at_start = if std::thread::panicking() {
             Thread::Panicking
@@ -79,6 +83,7 @@ impl<'a, T: Payload> RwLockWriteGuard<'a, T> {
 }
 
 impl<T: Payload> Drop for RwLockWriteGuard<'_, T> {
+    #[inline(always)]
     fn drop(&mut self) {
         let condition = if self.at_start == Thread::Calm && std::thread::panicking() {
             Condition::Panicked
@@ -92,6 +97,7 @@ impl<T: Payload> Drop for RwLockWriteGuard<'_, T> {
 impl<T: Payload> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
 
+    #[inline(always)]
     fn deref(&self) -> &T {
         // SAFETY: as below.
         unsafe { self.lock.handle.slots.slot(0).as_ref() }
@@ -99,6 +105,7 @@ impl<T: Payload> Deref for RwLockWriteGuard<'_, T> {
 }
 
 impl<T: Payload> DerefMut for RwLockWriteGuard<'_, T> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: the value is in the mapping and aligned (`SharedSlots::slot`); any bytes are a
         // `T`; it belongs to this writer alone, and the guard is borrowed mutably.

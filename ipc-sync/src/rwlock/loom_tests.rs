@@ -5,7 +5,7 @@
 //! ```
 
 use super::word::{self, Condition, Memory, Refusal};
-use ipc_core::atomic::{AtomicU64, Ordering};
+use ipc_core::atomic::{AtomicU64, Ordering, fence};
 use ipc_core::{Bell, Deadline, Fences, OwnerId, Wait};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -54,6 +54,10 @@ impl Checked {
         this
     }
 
+    fn row_of(&self, me: OwnerId) -> &AtomicU64 {
+        self.row(word::row_index(me))
+    }
+
     fn without_handles() -> Arc<Self> {
         Arc::new(Self {
             writer: AtomicU64::new(0),
@@ -78,7 +82,7 @@ impl Checked {
     }
 
     fn start_reading(&self, me: OwnerId) -> Result<(), Refusal> {
-        self.await_with(&self.free, || match word::try_read(self, me) {
+        self.await_with(&self.free, || match word::try_read(self, self.row_of(me)) {
             Err(Refusal::Held) => {
                 self.drained.ring(Fences::Symmetric);
                 None
@@ -91,7 +95,7 @@ impl Checked {
         self.start_reading(me).unwrap();
         // SAFETY: loom checks that nobody writes.
         let value = self.value.with(|it| unsafe { *it });
-        word::end_read(self, me);
+        word::end_read(self.row_of(me));
         self.drained.ring(Fences::Symmetric);
         value
     }
@@ -105,7 +109,7 @@ impl Checked {
             from = at.unwrap_or(from);
             at.is_none().then_some(())
         });
-        word::begin_write(self);
+        word::begin_write(self, me, condition);
         condition
     }
 
@@ -170,10 +174,10 @@ fn readers_of_one_handle_are_counted() {
             .map(|_| {
                 let lock = lock.clone();
                 thread::spawn(move || {
-                    if word::try_read(&*lock, id(0, 1)).is_ok() {
+                    if word::try_read(&*lock, lock.row_of(id(0, 1))).is_ok() {
                         // SAFETY: loom checks that nobody writes.
                         lock.value.with(|it| unsafe { *it });
-                        word::end_read(&*lock, id(0, 1));
+                        word::end_read(lock.row_of(id(0, 1)));
                         lock.drained.ring(Fences::Symmetric);
                     }
                 })
@@ -181,7 +185,7 @@ fn readers_of_one_handle_are_counted() {
             .collect();
         if let Ok(condition) = word::try_claim(&*lock, id(1, 1)) {
             if word::first_reader(&*lock, 0).is_none() {
-                word::begin_write(&*lock);
+                word::begin_write(&*lock, id(1, 1), condition);
                 lock.add();
             }
             word::end_write(&*lock, condition);
@@ -195,7 +199,7 @@ fn readers_of_one_handle_are_counted() {
 fn a_dead_reader_is_swept() {
     loom::model(|| {
         let lock = Checked::new();
-        assert_eq!(word::try_read(&*lock, id(2, 1)), Ok(()));
+        assert_eq!(word::try_read(&*lock, lock.row_of(id(2, 1))), Ok(()));
         let other = lock.clone();
         let sweeper = thread::spawn(move || {
             word::sweep(&*other, id(2, 1));
@@ -236,17 +240,38 @@ fn a_dead_writer_is_told_to_the_next() {
     });
 }
 
+/// A writer is swept in whatever state it died: its mark is there if any change of its is.
+#[test]
+fn who_sees_a_dead_writers_change_sees_that_it_wrote() {
+    loom::model(|| {
+        let lock = Checked::new();
+        let changed = Arc::new(AtomicU64::new(0));
+        let (other, change) = (lock.clone(), changed.clone());
+        let dead = thread::spawn(move || {
+            other.start_writing(id(2, 1));
+            change.store(1, Ordering::Relaxed);
+        });
+        let seen = changed.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        word::sweep(&*lock, id(2, 1));
+        if seen == 1 {
+            assert_eq!(word::try_claim(&*lock, id(0, 1)), Ok(Condition::Died));
+        }
+        dead.join().unwrap();
+    });
+}
+
 /// A sweeper that comes late meets the row's next owner.
 #[test]
 fn a_late_sweeper_takes_nothing_from_the_rows_next_owner() {
     loom::model(|| {
         let lock = Checked::new();
-        assert_eq!(word::try_read(&*lock, id(2, 1)), Ok(()));
+        assert_eq!(word::try_read(&*lock, lock.row_of(id(2, 1))), Ok(()));
         let other = lock.clone();
         let late = thread::spawn(move || word::sweep(&*other, id(2, 1)));
         word::sweep(&*lock, id(2, 1));
         assert!(word::join(&*lock, id(2, 2)));
-        assert_eq!(word::try_read(&*lock, id(2, 2)), Ok(()));
+        assert_eq!(word::try_read(&*lock, lock.row_of(id(2, 2))), Ok(()));
         late.join().unwrap();
         assert_eq!(word::first_reader(&*lock, 0), Some(2));
     });

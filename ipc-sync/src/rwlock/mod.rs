@@ -59,6 +59,7 @@ impl Shared {
         })
     }
 
+    #[inline(always)]
     fn ring(&self, attachment: &Attachment) {
         self.words.drained.ring(attachment.fences());
         self.words.free.ring(attachment.fences());
@@ -160,6 +161,8 @@ impl<T: Payload> Clone for RwLock<T> {
 /// One opening of a lock.
 struct Handle<T: Payload> {
     shared: Shared,
+    /// Its own.
+    row: SharedRef<Row>,
     slots: SharedSlots<T>,
     attachment: Arc<Attachment>,
     object: Object,
@@ -180,14 +183,35 @@ impl<T: Payload> Handle<T> {
         self.object.to_string()
     }
 
+    /// Counts a reader if nobody else is in, or about to be: what happens mostly, so kept apart from
+    /// all that can happen. Whoever is refused looks again, and rings then.
+    #[inline(always)]
+    fn read_at_once(&self) -> bool {
+        self.attachment.is_mine() && word::try_read(&self.shared, &self.row.0).is_ok()
+    }
+
+    /// Claims if nobody else has, and the value is sound.
+    #[inline(always)]
+    fn claim_at_once(&self) -> bool {
+        self.attachment.is_mine()
+            && word::claim(&self.shared, self.owner.id(), Condition::Sound).is_ok()
+    }
+
+    #[inline(always)]
     fn end_read(&self) {
         // A forked child holds nothing; nor does it below.
         if self.attachment.is_mine() {
-            word::end_read(&self.shared, self.owner.id());
+            word::end_read(&self.row.0);
             self.shared.words.drained.ring(self.attachment.fences());
         }
     }
 
+    #[inline(always)]
+    fn begin_write(&self, found: Condition) {
+        word::begin_write(&self.shared, self.owner.id(), found);
+    }
+
+    #[inline(always)]
     fn end_write(&self, condition: Condition) {
         if self.attachment.is_mine() {
             word::end_write(&self.shared, condition);
@@ -253,16 +277,19 @@ impl<T: Payload> RwLock<T> {
 
     fn new(object: Object) -> Result<Self> {
         let owner = object.segment().owner()?;
+        let shared = Shared::of(&object)?;
+        if !word::join(&shared, owner.id()) {
+            return Err(object.corrupted("it has fewer rows than handles"));
+        }
+        let row_at = size_of::<Words>() + word::row_index(owner.id()) * size_of::<Row>();
         let handle = Handle {
-            shared: Shared::of(&object)?,
+            shared,
+            row: object.structure(row_at as u64)?,
             slots: slots(&object)?,
             attachment: object.segment().attachment().clone(),
             object,
             owner,
         };
-        if !word::join(&handle.shared, handle.owner.id()) {
-            return Err(handle.object.corrupted("it has fewer rows than handles"));
-        }
         Ok(Self {
             handle: Arc::new(handle),
             wait: Wait::default(),
@@ -280,16 +307,18 @@ impl<T: Payload> RwLock<T> {
     /// [`RwLockError::OwnerDied`] or [`RwLockError::Panicked`] if a writer has to repair the value
     /// first; [`RwLockError::Unrecoverable`]; [`RwLockError::Crowded`]; [`RwLockError::NotPrivate`];
     /// [`RwLockError::Segment`].
+    #[inline]
     pub fn read(&self) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
-        self.read_in_place(Deadline::NEVER)
+        self.read_in_place(|| Deadline::NEVER)
     }
 
     /// Reads if nobody writes or waits to write; never blocks.
     ///
     /// # Errors
     /// [`RwLockError::Held`]; those of [`read`](Self::read).
+    #[inline]
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
-        self.read_in_place(Deadline::PAST).map_err(at_once)
+        self.read_in_place(|| Deadline::PAST).map_err(at_once)
     }
 
     /// As [`read`](Self::read), for at most this long. Zero looks once; [`Duration::MAX`] is for
@@ -297,8 +326,9 @@ impl<T: Payload> RwLock<T> {
     ///
     /// # Errors
     /// [`RwLockError::TimedOut`]; those of [`read`](Self::read).
+    #[inline]
     pub fn read_timeout(&self, timeout: Duration) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
-        self.read_in_place(Deadline::after(timeout))
+        self.read_in_place(|| Deadline::after(timeout))
     }
 
     /// Keeps new readers out, waits until nobody reads or writes, and writes.
@@ -306,7 +336,14 @@ impl<T: Payload> RwLock<T> {
     /// # Errors
     /// [`WriteLockError::OwnerDied`] and [`WriteLockError::Panicked`], which hold the lock;
     /// [`WriteLockError::Refused`] with what [`read`](Self::read) says.
+    #[inline]
     pub fn write(&self) -> Result<RwLockWriteGuard<'_, T>, WriteLockError<'_, T>> {
+        if self.handle.attachment.is_private() && self.handle.claim_at_once() {
+            if word::first_reader(&self.handle.shared, 0).is_none() {
+                return Ok(self.write_guard(Condition::Sound));
+            }
+            return self.write_after_readers();
+        }
         self.write_in_place(Deadline::NEVER)
     }
 
@@ -340,7 +377,7 @@ impl<T: Payload> RwLock<T> {
     /// # Errors
     /// Those of [`read`](Self::read).
     pub fn get(&self) -> Result<T, RwLockError> {
-        self.start_reading(Deadline::NEVER)?;
+        self.start_reading(|| Deadline::NEVER)?;
         let reading = RwLockReadGuard::new(self);
         let value = self.handle.slots.read(0);
         drop(reading);
@@ -390,7 +427,7 @@ impl<T: Payload> RwLock<T> {
         }
         let mut value = handle.slots.read(0);
         let result = change(&mut value);
-        word::begin_write(&handle.shared);
+        handle.begin_write(found);
         handle.slots.write(0, &value);
         copying.leave = Condition::Sound;
         Ok(result)
@@ -405,20 +442,33 @@ impl<T: Payload> RwLock<T> {
         }
     }
 
-    fn read_in_place(&self, deadline: Deadline) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
-        self.check_private()?;
+    #[inline(always)]
+    fn read_in_place(
+        &self,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<RwLockReadGuard<'_, T>, RwLockError> {
+        if !self.handle.attachment.is_private() {
+            self.check_private()?;
+        }
         self.start_reading(deadline)?;
         Ok(RwLockReadGuard::new(self))
     }
 
+    /// Of a claimant that has found the value in this condition, when there is no reader left.
+    #[inline(always)]
+    fn write_guard(&self, found: Condition) -> RwLockWriteGuard<'_, T> {
+        self.handle.begin_write(found);
+        RwLockWriteGuard::new(self)
+    }
+
+    #[cold]
     fn write_in_place(
         &self,
         deadline: Deadline,
     ) -> Result<RwLockWriteGuard<'_, T>, WriteLockError<'_, T>> {
         self.check_private()?;
         let found = self.start_writing(deadline)?;
-        word::begin_write(&self.handle.shared);
-        let guard = RwLockWriteGuard::new(self);
+        let guard = self.write_guard(found);
         Err(match found {
             Condition::Sound => return Ok(guard),
             Condition::Panicked => {
@@ -426,6 +476,13 @@ impl<T: Payload> RwLock<T> {
             }
             _ => WriteLockError::OwnerDied(RwLockRepairGuard::new(guard, found)),
         })
+    }
+
+    /// The rest of [`write`](Self::write) if there are readers after its claim.
+    #[cold]
+    fn write_after_readers(&self) -> Result<RwLockWriteGuard<'_, T>, WriteLockError<'_, T>> {
+        let found = self.wait_for_readers(Condition::Sound, Deadline::NEVER)?;
+        Ok(self.write_guard(found))
     }
 
     fn waiting<'a>(&'a self, bell: &'a Bell, deadline: Deadline) -> Waiting<'a> {
@@ -437,15 +494,24 @@ impl<T: Payload> RwLock<T> {
         }
     }
 
-    fn start_reading(&self, deadline: Deadline) -> Result<(), RwLockError> {
+    #[inline(always)]
+    fn start_reading(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), RwLockError> {
+        if self.handle.read_at_once() {
+            return Ok(());
+        }
+        // Boxed: so the result fits into registers.
+        self.wait_to_read(deadline()).map_err(|error| *error)
+    }
+
+    #[cold]
+    fn wait_to_read(&self, deadline: Deadline) -> Result<(), Box<RwLockError>> {
         let Handle {
             shared,
+            row,
             attachment,
-            owner,
             ..
         } = &*self.handle;
-        attachment.check_fork()?;
-        let attempt = || match word::try_read(shared, owner.id()) {
+        let attempt = || match word::try_read(shared, &row.0) {
             Ok(()) => Some(Ok(())),
             Err(refusal) => {
                 // A writer may have seen this reader.
@@ -453,9 +519,12 @@ impl<T: Payload> RwLock<T> {
                 (refusal != Refusal::Held).then(|| Err(self.handle.explain(refusal)))
             }
         };
-        self.waiting(&shared.words.free, deadline)
-            .run(attempt)?
-            .ok_or(RwLockError::TimedOut)
+        attachment
+            .check_fork()
+            .map_err(RwLockError::from)
+            .and_then(|()| self.waiting(&shared.words.free, deadline).run(attempt))
+            .and_then(|entered| entered.ok_or(RwLockError::TimedOut))
+            .map_err(Box::new)
     }
 
     /// Claims, and waits until the readers have gone.
@@ -482,6 +551,16 @@ impl<T: Payload> RwLock<T> {
             .waiting(&shared.words.free, deadline)
             .run(claim)?
             .ok_or(RwLockError::TimedOut)?;
+        self.wait_for_readers(condition, deadline)
+    }
+
+    /// Of a claimant that has found the value in this condition. Gives the claim up if it fails.
+    fn wait_for_readers(
+        &self,
+        condition: Condition,
+        deadline: Deadline,
+    ) -> Result<Condition, RwLockError> {
+        let shared = &self.handle.shared;
         let mut from = 0;
         let gone = || match word::first_reader(shared, from) {
             None => Some(Ok(())),

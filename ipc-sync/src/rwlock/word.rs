@@ -30,7 +30,7 @@
 //! only that were there before, and cannot be starved by them.
 
 use ipc_core::OwnerId;
-use ipc_core::atomic::{AtomicU64, Ordering};
+use ipc_core::atomic::{AtomicU64, Ordering, fence};
 
 const WRITING: u64 = 1;
 const CONDITION: u64 = 0b110;
@@ -60,6 +60,7 @@ impl Condition {
         }
     }
 
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         match self {
             Self::Sound => 0b000,
@@ -96,7 +97,7 @@ pub(crate) trait Memory {
 #[inline(always)]
 fn barrier() {
     #[cfg(loom)]
-    ipc_core::atomic::fence(Ordering::SeqCst);
+    fence(Ordering::SeqCst);
 }
 
 /// Why somebody does not get in at this moment.
@@ -110,8 +111,13 @@ pub(crate) enum Refusal {
     TooMany,
 }
 
+/// The index of a handle's row.
+pub(crate) fn row_index(id: OwnerId) -> usize {
+    (id.to_word() & COUNT) as usize
+}
+
 fn row<M: Memory>(memory: &M, id: OwnerId) -> Option<&AtomicU64> {
-    let index = (id.to_word() & COUNT) as usize;
+    let index = row_index(id);
     (index < memory.rows()).then(|| memory.row(index))
 }
 
@@ -129,11 +135,12 @@ pub(crate) fn join<M: Memory>(memory: &M, id: OwnerId) -> bool {
     };
     row.swap(row_of(id, 0), Ordering::Relaxed);
     // SeqCst: as the counting of its readers, which comes after it: see `barrier`.
-    let used = (id.to_word() & COUNT) + 1;
+    let used = row_index(id) as u64 + 1;
     memory.joined().fetch_max(used, Ordering::SeqCst);
     true
 }
 
+#[inline(always)]
 fn admits_readers(writer: u64) -> Result<(), Refusal> {
     if is_taken(writer) {
         Err(Refusal::Held)
@@ -144,11 +151,11 @@ fn admits_readers(writer: u64) -> Result<(), Refusal> {
     }
 }
 
-/// One reader more. After a refusal the bell for writers has to be rung.
-#[inline]
-pub(crate) fn try_read<M: Memory>(memory: &M, id: OwnerId) -> Result<(), Refusal> {
+/// One reader more, of the handle whose row this is. After a refusal the bell for writers has to be
+/// rung.
+#[inline(always)]
+pub(crate) fn try_read<M: Memory>(memory: &M, row: &AtomicU64) -> Result<(), Refusal> {
     admits_readers(memory.writer().load(Ordering::Relaxed))?;
-    let row = row(memory, id).ok_or(Refusal::TooMany)?;
     let before = row.fetch_add(1, Ordering::SeqCst);
     barrier();
     // Pairs with the Release of the writer before, and with its claim: see `barrier`.
@@ -164,15 +171,14 @@ pub(crate) fn try_read<M: Memory>(memory: &M, id: OwnerId) -> Result<(), Refusal
 }
 
 /// One reader less. The bell for writers has to be rung.
-#[inline]
-pub(crate) fn end_read<M: Memory>(memory: &M, id: OwnerId) {
-    if let Some(row) = row(memory, id) {
-        // Release: pairs with the Acquire in `first_reader`: what was read was read before.
-        row.fetch_sub(1, Ordering::Release);
-    }
+#[inline(always)]
+pub(crate) fn end_read(row: &AtomicU64) {
+    // Release: pairs with the Acquire in `first_reader`: what was read was read before.
+    row.fetch_sub(1, Ordering::Release);
 }
 
 /// The first row from `from` on that has a reader.
+#[inline(always)]
 pub(crate) fn first_reader<M: Memory>(memory: &M, from: usize) -> Option<usize> {
     let used = memory.joined().load(Ordering::SeqCst) as usize;
     (from..used.min(memory.rows())).find(|&at| memory.row(at).load(Ordering::SeqCst) & COUNT != 0)
@@ -180,8 +186,7 @@ pub(crate) fn first_reader<M: Memory>(memory: &M, from: usize) -> Option<usize> 
 
 /// Keeps everybody else out from now on. The condition of the value is returned.
 pub(crate) fn try_claim<M: Memory>(memory: &M, id: OwnerId) -> Result<Condition, Refusal> {
-    let writer = memory.writer();
-    let seen = writer.load(Ordering::Relaxed);
+    let seen = memory.writer().load(Ordering::Relaxed);
     let condition = Condition::of(seen);
     if is_taken(seen) {
         return Err(Refusal::Held);
@@ -189,22 +194,48 @@ pub(crate) fn try_claim<M: Memory>(memory: &M, id: OwnerId) -> Result<Condition,
     if condition == Condition::Unrecoverable {
         return Err(Refusal::Unsound(condition));
     }
-    let claimed = id.to_word() << ID_SHIFT | condition.to_bits();
+    claim(memory, id, condition)
+}
+
+/// As [`try_claim`], if the value is in this condition, without a look before.
+#[inline(always)]
+pub(crate) fn claim<M: Memory>(
+    memory: &M,
+    id: OwnerId,
+    condition: Condition,
+) -> Result<Condition, Refusal> {
     // SeqCst: pairs with the Release of the writer before; see `barrier` for the readers.
-    writer
-        .compare_exchange(seen, claimed, Ordering::SeqCst, Ordering::Relaxed)
+    memory
+        .writer()
+        .compare_exchange(
+            condition.to_bits(),
+            claimed(id, condition),
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        )
         .map_err(|_| Refusal::Held)?;
     barrier();
     Ok(condition)
 }
 
-/// Whoever has claimed begins to write: there is no reader left.
-pub(crate) fn begin_write<M: Memory>(memory: &M) {
-    // A read-modify-write: whoever sees a changed value, after our death, sees this.
-    memory.writer().fetch_or(WRITING, Ordering::SeqCst);
+#[inline(always)]
+fn claimed(id: OwnerId, condition: Condition) -> u64 {
+    id.to_word() << ID_SHIFT | condition.to_bits()
+}
+
+/// Whoever has claimed, and found this condition, begins to write: there is no reader left.
+#[inline(always)]
+pub(crate) fn begin_write<M: Memory>(memory: &M, id: OwnerId, condition: Condition) {
+    // A plain store: nobody else changes the word of a claimant that lives. Relaxed, and a fence:
+    // whoever sees a changed value, after our death, sees this.
+    memory
+        .writer()
+        .store(claimed(id, condition) | WRITING, Ordering::Relaxed);
+    fence(Ordering::Release);
 }
 
 /// Whoever has claimed, or writes, leaves. Both bells have to be rung.
+#[inline(always)]
 pub(crate) fn end_write<M: Memory>(memory: &M, condition: Condition) {
     // Release: pairs with the loads of whoever comes in next.
     memory

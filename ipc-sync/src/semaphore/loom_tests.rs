@@ -4,7 +4,10 @@
 //! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p ipc-sync --release --lib loom
 //! ```
 
-use super::word::{Done, Memory, Operation, Seat, State, give_back, look, operate};
+use super::word::{
+    Done, Memory, Operation, Seat, State, Total, give_back, give_one_back_again, look, operate,
+    take_one_again, total,
+};
 use ipc_core::atomic::{AtomicU64, Ordering};
 use ipc_core::{Bell, Deadline, Fences, Wait};
 use loom::cell::UnsafeCell;
@@ -13,6 +16,7 @@ use loom::thread;
 
 struct Checked {
     state: AtomicU64,
+    total: AtomicU64,
     seats: [Seat; 3],
     bell: Bell,
     /// What one permit of one protects.
@@ -29,6 +33,10 @@ impl Memory for Checked {
         &self.state
     }
 
+    fn total(&self) -> &AtomicU64 {
+        &self.total
+    }
+
     fn seat(&self, index: usize) -> Option<&Seat> {
         self.seats.get(index)
     }
@@ -38,6 +46,7 @@ impl Checked {
     fn new(permits: u32) -> Arc<Self> {
         Arc::new(Self {
             state: AtomicU64::new(State::initial(permits).to_word()),
+            total: AtomicU64::new(Total::initial(permits).to_word()),
             seats: Default::default(),
             bell: Bell::new(),
             guarded: UnsafeCell::new(0),
@@ -45,7 +54,8 @@ impl Checked {
     }
 
     fn take(&self, seat: usize, permits: u32) -> bool {
-        operate(self, seat, Operation::Take(permits)) == Ok(Done::Yes)
+        let taken = operate(self, seat, Operation::Take(permits));
+        matches!(taken, Ok(Done::Yes(_)))
     }
 
     fn wait_for(&self, seat: usize, permits: u32) {
@@ -61,7 +71,7 @@ impl Checked {
 
     fn give(&self, seat: usize, permits: u32) {
         let given = operate(self, seat, Operation::GiveBack(permits));
-        assert_eq!(given, Ok(Done::Yes));
+        assert!(matches!(given, Ok(Done::Yes(_))));
         self.bell.ring(Fences::Symmetric);
     }
 
@@ -73,6 +83,65 @@ impl Checked {
     fn free(&self) -> i64 {
         look(self).free()
     }
+}
+
+/// One permit, taken and given back from what was remembered if that is still so, excludes; of two,
+/// none is lost and none comes back twice.
+#[test]
+fn what_is_remembered_is_the_state_or_worth_nothing() {
+    for permits in [1, 2] {
+        loom::model(move || {
+            let memory = Checked::new(permits);
+            let use_again = move |memory: &Checked, seat: usize, last: State| {
+                let operate = |operation| match operate(memory, seat, operation) {
+                    Ok(Done::Yes(state)) => Some(state),
+                    _ => None,
+                };
+                let again = take_one_again(memory, last);
+                let Some(taken) = again.or_else(|| operate(Operation::Take(1))) else {
+                    return last;
+                };
+                if permits == 1 {
+                    memory.touch();
+                }
+                give_one_back_again(memory, taken)
+                    .or_else(|| operate(Operation::GiveBack(1)))
+                    .unwrap()
+            };
+            let last = use_again(&memory, 0, State::unknown(0));
+            let other = memory.clone();
+            let user = thread::spawn(move || use_again(&other, 1, State::unknown(1)));
+            use_again(&memory, 0, last);
+            user.join().unwrap();
+            assert_eq!(memory.free(), permits.into());
+        });
+    }
+}
+
+/// A sweeper that comes late meets the seat's next user, who goes on from what it remembers.
+#[test]
+fn a_late_sweeper_does_not_disturb_who_remembers() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let Ok(Done::Yes(_)) = operate(&*memory, 0, Operation::Take(1)) else {
+            panic!("there is one");
+        };
+        let sweep = |memory: &Checked| {
+            let seat = &memory.seats[0];
+            give_back(memory, 0, || seat.holder.load(Ordering::Acquire) == 0).unwrap()
+        };
+        let other = memory.clone();
+        let sweeper = thread::spawn(move || sweep(&other));
+        let given = sweep(&memory);
+        memory.seats[0].holder.store(7, Ordering::Release);
+        let Ok(Done::Yes(taken)) = operate(&*memory, 0, Operation::Take(1)) else {
+            panic!("it came back");
+        };
+        let last = give_one_back_again(&*memory, taken).unwrap();
+        assert!(take_one_again(&*memory, last).is_some());
+        assert_eq!(given + sweeper.join().unwrap(), 1);
+        assert_eq!(memory.free(), 0);
+    });
 }
 
 /// Whoever has both permits is alone, and no wake is lost.
@@ -188,4 +257,51 @@ fn a_record_is_never_replaced_by_an_older_one() {
             assert_eq!(memory.free(), 2);
         });
     }
+}
+
+/// Each change counts once, whoever counts it, and the limits hold.
+#[test]
+fn the_number_of_permits_is_exact() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let change = |memory: &Checked, seat: usize, by: i64| {
+            let done = operate(memory, seat, Operation::Change(by)).unwrap();
+            if done == Done::Refused { 0 } else { by }
+        };
+        let others = [(1, -1), (2, -1)].map(|(seat, by)| {
+            let memory = memory.clone();
+            thread::spawn(move || change(&memory, seat, by))
+        });
+        let mut changed = change(&memory, 0, 2);
+        let seen = total(&*memory).unwrap();
+        assert!((1..=3).contains(&seen), "{seen}");
+        for other in others {
+            changed += other.join().unwrap();
+        }
+        // There was one to take away, and two only afterwards.
+        assert!(changed == 0 || changed == 1, "{changed}");
+        assert_eq!(total(&*memory).map(i64::from), Ok(1 + changed));
+        assert_eq!(memory.free(), 1 + changed);
+    });
+}
+
+/// Who changes the number twice is about to tell the second change while others count the first.
+#[test]
+fn a_change_is_counted_while_its_seat_goes_on() {
+    loom::model(|| {
+        let memory = Checked::new(1);
+        let other = memory.clone();
+        let user = thread::spawn(move || {
+            let seen = total(&*other).unwrap();
+            assert!((1..=3).contains(&seen), "{seen}");
+            assert!(other.take(1, 1));
+        });
+        for _ in 0..2 {
+            let done = operate(&*memory, 0, Operation::Change(1)).unwrap();
+            assert_ne!(done, Done::Refused);
+        }
+        user.join().unwrap();
+        assert_eq!(total(&*memory), Ok(3));
+        assert_eq!(memory.free(), 2);
+    });
 }

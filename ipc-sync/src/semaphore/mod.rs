@@ -23,8 +23,8 @@ use seats::{Seats, is_of, leave};
 use std::sync::Arc;
 use std::time::Duration;
 use word::{
-    Corrupted, Done, MOST_PERMITS, MOST_SEATS, Memory, Operation, Seat, State, give_back, look,
-    operate, operate_again,
+    Corrupted, Done, MOST_PERMITS, MOST_SEATS, Memory, Operation, Seat, State, Total, give_back,
+    look, operate, take_one_again, total,
 };
 
 #[repr(C, align(128))]
@@ -33,7 +33,7 @@ struct Words {
     /// On the line that whoever releases has just written.
     bell: Bell,
     reserved: [AtomicU64; 6],
-    /// How many permits there are, free and held; changed before they are.
+    /// See [`word`].
     total: AtomicU64,
 }
 
@@ -93,6 +93,10 @@ impl Memory for Shared {
         &self.words.state
     }
 
+    fn total(&self) -> &AtomicU64 {
+        &self.words.total
+    }
+
     #[inline(always)]
     fn seat(&self, index: usize) -> Option<&Seat> {
         (index < self.seats.len()).then(|| self.seats.at(index))
@@ -147,6 +151,14 @@ struct Handle {
     seats: Seats,
     object: Object,
     owner: Owner,
+}
+
+impl Handle {
+    /// Permits have become free.
+    #[inline(always)]
+    fn ring(&self) {
+        self.shared.words.bell.ring(self.attachment.fences());
+    }
 }
 
 impl std::fmt::Debug for Handle {
@@ -210,7 +222,8 @@ impl Semaphore {
             let state = State::initial(permits);
             // Relaxed: nobody finds the object before its creation is published.
             shared.words.state.store(state.to_word(), Ordering::Relaxed);
-            shared.words.total.store(permits.into(), Ordering::Relaxed);
+            let total = Total::initial(permits);
+            shared.words.total.store(total.to_word(), Ordering::Relaxed);
             Ok(())
         })?)
     }
@@ -261,16 +274,13 @@ impl Semaphore {
         Ok(u32::try_from(free).unwrap_or(0))
     }
 
-    /// How many permits there are, free and held. Others may change that at the same time. A death
-    /// within [`add_permits`](Self::add_permits) or [`reduce_permits`](Self::reduce_permits) may
-    /// have changed this and not yet the permits.
+    /// How many permits there are, free and held. Others may change that at the same time.
     ///
     /// # Errors
-    /// [`Error::Forked`].
+    /// [`Error::Forked`]; [`Error::Corrupted`].
     pub fn permits(&self) -> ipc_core::Result<u32> {
         self.check_fork()?;
-        let total = self.handle.shared.words.total.load(Ordering::Relaxed);
-        Ok(u32::try_from(total).unwrap_or(u32::MAX))
+        total(&self.handle.shared).map_err(|Corrupted(what)| self.handle.object.corrupted(what))
     }
 
     /// Waits until a permit is free and takes it.
@@ -344,7 +354,7 @@ impl Semaphore {
     /// [`Error::OutOfRange`] if there would be more than 65,535; [`AcquireError::Crowded`].
     pub fn add_permits(&self, more: u32) -> Result<(), AcquireError> {
         self.resize(more.into())?;
-        self.handle.shared.ring(&self.handle.object);
+        self.handle.ring();
         Ok(())
     }
 
@@ -361,35 +371,34 @@ impl Semaphore {
         self.check_fork()?;
         let seat = self.seat()?;
         let resized = self.resize_at(seat, by);
-        self.handle.seats.put(seat);
+        self.handle.seats.put(State::unknown(seat));
         resized
     }
 
     fn resize_at(&self, seat: usize, by: i64) -> Result<(), AcquireError> {
-        let shared = &self.handle.shared;
-        let resized = |total: u64| {
-            let sum = total.checked_add_signed(by);
-            sum.filter(|&sum| sum <= MOST_PERMITS.into())
-        };
-        // Relaxed: a number that is only ever compared with the limits.
-        let total = &shared.words.total;
-        total
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, resized)
-            .map_err(|total| Error::OutOfRange {
-                what: match by {
-                    ..0 => "the number of permits to take away",
-                    0.. => "the number of permits to add",
-                },
-                asked: by.unsigned_abs().into(),
-                least: 0,
-                most: match by {
-                    ..0 => total.into(),
-                    0.. => u64::from(MOST_PERMITS).saturating_sub(total).into(),
-                },
-            })?;
-        operate(shared, seat, Operation::Change(by))
-            .map(drop)
-            .map_err(|corrupted| self.corrupted(corrupted))
+        let resized = operate(&self.handle.shared, seat, Operation::Change(by));
+        match resized.map_err(|corrupted| self.corrupted(corrupted))? {
+            Done::Yes(_) => Ok(()),
+            Done::Refused => Err(self.out_of_range(by)?.into()),
+        }
+    }
+
+    /// Why the number of permits cannot be changed by so many.
+    #[cold]
+    fn out_of_range(&self, by: i64) -> ipc_core::Result<Error> {
+        let permits = self.permits()?;
+        Ok(Error::OutOfRange {
+            what: match by {
+                ..0 => "the number of permits to take away",
+                0.. => "the number of permits to add",
+            },
+            asked: by.unsigned_abs().into(),
+            least: 0,
+            most: match by {
+                ..0 => permits.into(),
+                0.. => MOST_PERMITS.saturating_sub(permits).into(),
+            },
+        })
     }
 
     #[inline(always)]
@@ -409,19 +418,20 @@ impl Semaphore {
         })
     }
 
-    /// Takes permits if they are free and this thread was the last to use the semaphore.
+    /// Takes one permit if nobody used the semaphore since this thread did.
     #[inline(always)]
     fn take_again(&self, permits: u32) -> Option<Grant> {
         let handle = &*self.handle;
-        if permits == 0 || !handle.attachment.is_mine() {
+        if permits != 1 || !handle.attachment.is_mine() {
             return None;
         }
-        let seat = handle.seats.take_spare()?;
-        if operate_again(&handle.shared, seat, Operation::Take(permits)) {
-            return Some(Grant::new(seat, permits));
+        let last = handle.seats.take_spare()?;
+        let taken = take_one_again(&handle.shared, last);
+        if taken.is_none() {
+            // Not `last`: what did not work once, never will.
+            handle.seats.put(State::unknown(last.seat()));
         }
-        handle.seats.put(seat);
-        None
+        taken.map(Grant::one)
     }
 
     /// Takes permits if they are free.
@@ -438,10 +448,10 @@ impl Semaphore {
             Err(error) => return Some(Err(error)),
         };
         let done = operate(&handle.shared, seat, Operation::Take(permits));
-        if let Ok(Done::Yes) = done {
-            return Some(Ok(Grant::new(seat, permits)));
+        if let Ok(Done::Yes(taken)) = done {
+            return Some(Ok(Grant::new(taken, permits)));
         }
-        handle.seats.put(seat);
+        handle.seats.put(State::unknown(seat));
         match done {
             Ok(_) => None,
             Err(corrupted) => Some(Err(self.corrupted(corrupted))),

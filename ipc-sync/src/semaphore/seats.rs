@@ -9,12 +9,13 @@
 //! and a pool of the others.
 
 use super::thread_number::{NUMBERS, thread_number};
-use super::word::Seat;
+use super::word::{Seat, State};
 use ipc_core::{OwnerId, SharedArray};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-const NONE: u32 = u32::MAX;
+/// No state after which a seat holds nothing (its epoch is odd), and not one with a free permit.
+const NONE: u64 = u64::MAX;
 
 /// The seats that a handle has and does not use at this moment.
 #[derive(Debug)]
@@ -25,24 +26,26 @@ pub(crate) struct Seats {
     next: AtomicUsize,
 }
 
+/// A seat, as the state after its last operation, from which the next one is tried.
+///
 /// Read and written only by the thread that has the number at this moment. (Threads with the same
 /// number come one after the other.)
 #[derive(Debug)]
 #[repr(align(64))]
-struct Spare(AtomicU32);
+struct Spare(AtomicU64);
 
 impl Seats {
     /// `start` is where this handle looks first in the table: different ones for different handles.
     pub(crate) fn new(start: usize) -> Self {
         Self {
-            spare: [const { Spare(AtomicU32::new(NONE)) }; NUMBERS],
+            spare: [const { Spare(AtomicU64::new(NONE)) }; NUMBERS],
             pool: Mutex::new(Vec::new()),
             next: AtomicUsize::new(start),
         }
     }
 
     #[inline(always)]
-    fn spare(&self) -> Option<&AtomicU32> {
+    fn spare(&self) -> Option<&AtomicU64> {
         self.spare.get(thread_number()?).map(|it| &it.0)
     }
 
@@ -52,17 +55,20 @@ impl Seats {
 
     /// The spare seat of the calling thread, if it has one, for the caller alone.
     #[inline(always)]
-    pub(crate) fn take_spare(&self) -> Option<usize> {
+    pub(crate) fn take_spare(&self) -> Option<State> {
         let spare = self.spare()?;
-        let seat = spare.load(Ordering::Relaxed);
+        let last = spare.load(Ordering::Relaxed);
+        if last == NONE {
+            return None;
+        }
         spare.store(NONE, Ordering::Relaxed);
-        (seat != NONE).then_some(seat as usize)
+        Some(State::from_word(last))
     }
 
     /// A seat of the handle, for the caller alone. `None` if the table is full.
     pub(crate) fn take(&self, table: &SharedArray<Seat>, id: OwnerId) -> Option<usize> {
         if let Some(spare) = self.take_spare() {
-            return Some(spare);
+            return Some(spare.seat());
         }
         let pooled = self.pool().pop();
         pooled
@@ -70,14 +76,15 @@ impl Seats {
             .or_else(|| self.join(table, id))
     }
 
-    /// The caller uses it no more.
+    /// The caller uses the seat of this state no more, which is the state after its last operation,
+    /// or [unknown](State::unknown).
     #[inline(always)]
-    pub(crate) fn put(&self, seat: usize) {
+    pub(crate) fn put(&self, last: State) {
         match self.spare() {
             Some(spare) if spare.load(Ordering::Relaxed) == NONE => {
-                spare.store(seat as u32, Ordering::Relaxed);
+                spare.store(last.to_word(), Ordering::Relaxed);
             }
-            _ => self.put_into_pool(seat),
+            _ => self.put_into_pool(last.seat()),
         }
     }
 

@@ -7,8 +7,9 @@
 //!
 //! | word | meaning | written by |
 //! |---|---|---|
-//! | `state` | free permits (negative after a reduction below what is held), last seat, its epoch, whether it holds several | everybody, by CAS |
-//! | `intent` | how many the seat holds after an epoch, if several | its user, before that operation |
+//! | `state` | free permits (negative after a reduction below what is held), last seat, its epoch, whether `intent` tells more | everybody, by CAS |
+//! | `intent` | how many the seat holds after an epoch, if several, or by how many that changed their number | its user, before that operation |
+//! | `total` | how many permits there are, free and held, and the seat and epoch of the last change of that | whoever is about to replace that change in `state`, by CAS |
 //! | `settled` | how many the seat holds after an epoch | whoever is about to put another seat into `state`, by CAS |
 //! | `holder` | whose the seat is | see [`Seats`](crate::semaphore::seats::Seats) |
 //!
@@ -22,6 +23,9 @@
 //! | last | settled: `settled` of `s` names `e` | any other seat's operation, before its CAS of `state` |
 //! | last, or settled | history | the next operation of `s` |
 //!
+//! A change of the number of permits is counted in `total` before any operation, also of the same
+//! seat, replaces it in `state`: once, since `total` says which it counted last.
+//!
 //! A death before the CAS of `state` has taken nothing, after it everything, and the sweep finds how
 //! much. The sweep is an operation of the dead seat, so it happens once, however many try.
 //!
@@ -32,17 +36,18 @@
 use ipc_core::atomic::{AtomicU64, Ordering};
 
 const EPOCH_BITS: u32 = 35;
-const MANY: u64 = 1 << EPOCH_BITS;
+/// `intent` tells more: several permits are held, or their number was changed.
+const TOLD: u64 = 1 << EPOCH_BITS;
 const SEAT_SHIFT: u32 = EPOCH_BITS + 1;
 const SEAT_BITS: u32 = 10;
 const FREE_SHIFT: u32 = SEAT_SHIFT + SEAT_BITS;
+const ONE_FREE: u64 = 1 << FREE_SHIFT;
 const EPOCHS: u64 = (1 << EPOCH_BITS) - 1;
 const SEATS: u64 = (1 << SEAT_BITS) - 1;
 
 /// The most seats.
 pub(crate) const MOST_SEATS: usize = 1 << SEAT_BITS;
-/// The most permits: half of what `state` can count, since the number of permits is not exact after
-/// a death within a change of it.
+/// The most permits: as many can be missing below none.
 pub(crate) const MOST_PERMITS: u32 = (1 << (62 - FREE_SHIFT)) - 1;
 
 /// The word `state`.
@@ -52,16 +57,27 @@ pub(crate) struct State(u64);
 impl State {
     /// Before the first operation.
     pub(crate) fn initial(permits: u32) -> Self {
-        Self::after(permits.into(), 0, 0, 0)
+        Self::after(permits.into(), 0, 0, None)
     }
 
-    /// After the operation `epoch` of a seat, which holds so many afterwards.
+    /// What is remembered of a seat that holds nothing, and of which more is not known.
+    pub(crate) fn unknown(seat: usize) -> Self {
+        Self::after(0, seat, 0, None)
+    }
+
+    /// After the operation `epoch` of a seat, with this intent.
     #[inline(always)]
-    fn after(free: i64, seat: usize, epoch: u64, held: u32) -> Self {
-        let many = if held > 1 { MANY } else { 0 };
-        Self((free as u64) << FREE_SHIFT | (seat as u64) << SEAT_SHIFT | many | epoch & EPOCHS)
+    fn after(free: i64, seat: usize, epoch: u64, intent: Option<Record>) -> Self {
+        let told = if intent.is_some() { TOLD } else { 0 };
+        Self((free as u64) << FREE_SHIFT | (seat as u64) << SEAT_SHIFT | told | epoch & EPOCHS)
     }
 
+    #[inline(always)]
+    pub(crate) fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    #[inline(always)]
     pub(crate) fn to_word(self) -> u64 {
         self.0
     }
@@ -72,8 +88,9 @@ impl State {
         self.0.cast_signed() >> FREE_SHIFT
     }
 
+    /// The seat of the last operation.
     #[inline(always)]
-    fn seat(self) -> usize {
+    pub(crate) fn seat(self) -> usize {
         (self.0 >> SEAT_SHIFT & SEATS) as usize
     }
 
@@ -84,11 +101,17 @@ impl State {
 
     /// What its seat holds: `None` if `intent` tells.
     fn held(self) -> Option<u32> {
-        (self.0 & MANY == 0).then_some((self.0 & 1) as u32)
+        let held = (self.0 & 1) as u32;
+        (held == 0 || self.0 & TOLD == 0).then_some(held)
+    }
+
+    /// Whether the operation changed the number of permits.
+    fn is_change(self) -> bool {
+        self.0 & TOLD != 0 && self.0 & 1 == 0
     }
 }
 
-/// An epoch, and how many permits a seat holds after it.
+/// An epoch, and how many permits a seat holds after it, or by how many it changed their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Record(u64);
 
@@ -105,6 +128,51 @@ impl Record {
     fn held(self) -> u32 {
         (self.0 >> EPOCH_BITS) as u32
     }
+
+    fn change(by: i64, epoch: u64) -> Self {
+        Self((by as u64) << EPOCH_BITS | epoch & EPOCHS)
+    }
+
+    fn changed_by(self) -> i64 {
+        self.0.cast_signed() >> EPOCH_BITS
+    }
+}
+
+/// The word `total`. Its lower bits are the seat and the epoch of the last change, as in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Total(u64);
+
+/// What names an operation.
+const LAST: u64 = ONE_FREE - 1;
+
+impl Total {
+    /// Before the first change.
+    pub(crate) fn initial(permits: u32) -> Self {
+        Self(u64::from(permits) << FREE_SHIFT)
+    }
+
+    pub(crate) fn to_word(self) -> u64 {
+        self.0
+    }
+
+    fn permits(self) -> u32 {
+        (self.0 >> FREE_SHIFT) as u32
+    }
+
+    /// `None` if there would be fewer than none, or too many.
+    fn changed(self, by: i64) -> Option<u32> {
+        let permits = u32::try_from(i64::from(self.permits()) + by).ok()?;
+        (permits <= MOST_PERMITS).then_some(permits)
+    }
+
+    /// Whether this change is the last one counted.
+    fn counts(self, change: State) -> bool {
+        self.0 & LAST == change.0 & LAST
+    }
+
+    fn after(permits: u32, change: State) -> Self {
+        Self(u64::from(permits) << FREE_SHIFT | change.0 & LAST)
+    }
 }
 
 /// A seat's words.
@@ -120,6 +188,7 @@ pub(crate) struct Seat {
 /// The shared words, wherever they are.
 pub(crate) trait Memory {
     fn state(&self) -> &AtomicU64;
+    fn total(&self) -> &AtomicU64;
     /// `None` if there is no such seat.
     fn seat(&self, index: usize) -> Option<&Seat>;
 }
@@ -159,11 +228,12 @@ impl Operation {
         }
     }
 
-    #[inline(always)]
-    fn held_after(self) -> u32 {
+    /// What is to be told beside `state`.
+    fn intent(self, epoch: u64) -> Option<Record> {
         match self {
-            Self::Take(count) => count,
-            Self::GiveBack(_) | Self::Change(_) => 0,
+            Self::Take(0 | 1) | Self::GiveBack(_) => None,
+            Self::Take(count) => Some(Record::new(epoch, count)),
+            Self::Change(by) => Some(Record::change(by, epoch)),
         }
     }
 
@@ -181,8 +251,9 @@ impl Operation {
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
-    Yes,
-    /// There were not enough permits. Nothing was changed.
+    /// This is the state after it.
+    Yes(State),
+    /// There were not enough permits, or there would be too many. Nothing was changed.
     Refused,
 }
 
@@ -255,8 +326,55 @@ fn settle<M: Memory>(memory: &M, state: State) -> Result<Settled, Corrupted> {
     })
 }
 
-/// The last operation of a seat, given that `state` is current; `None`: look again.
+/// Counts the change that `state` tells in `total`, before another operation may replace it.
+#[cold]
+fn count<M: Memory>(memory: &M, state: State) -> Result<Settled, Corrupted> {
+    let seat = memory.seat(state.seat()).ok_or(NO_SUCH_SEAT)?;
+    // Acquire, in this order: if this is the intent of a later operation, the change has been
+    // counted; if another was counted since, the look below sees that `state` is history.
+    let intent = Record(seat.intent.load(Ordering::Acquire));
+    let total = Total(memory.total().load(Ordering::Acquire));
+    if total.counts(state) {
+        return Ok(Settled::Yes);
+    }
+    if look(memory) != state {
+        return Ok(Settled::LookAgain);
+    }
+    let changed = total.changed(intent.changed_by());
+    let (true, Some(permits)) = (intent.epoch() == state.epoch(), changed) else {
+        return Err(NO_RECORD);
+    };
+    // Release: whoever sees `state` without this change sees this.
+    let counted = memory.total().compare_exchange(
+        total.0,
+        Total::after(permits, state).0,
+        Ordering::AcqRel,
+        Ordering::Relaxed,
+    );
+    Ok(match counted {
+        Ok(_) => Settled::Yes,
+        Err(_) => Settled::LookAgain,
+    })
+}
+
+/// How many permits there are, free and held, after all changes.
+pub(crate) fn total<M: Memory>(memory: &M) -> Result<u32, Corrupted> {
+    for _ in 0..ROUNDS {
+        let state = look(memory);
+        if !state.is_change() || count(memory, state)? == Settled::Yes {
+            // Acquire: pairs with the Release in `count`.
+            return Ok(Total(memory.total().load(Ordering::Acquire)).permits());
+        }
+    }
+    Err(UNRESTING)
+}
+
+/// The last operation of a seat, given that `state` is current, which may be replaced then; `None`:
+/// look again.
 fn last_of<M: Memory>(memory: &M, index: usize, state: State) -> Result<Option<Record>, Corrupted> {
+    if state.is_change() && count(memory, state)? == Settled::LookAgain {
+        return Ok(None);
+    }
     if state.seat() == index {
         return last(memory, state);
     }
@@ -283,33 +401,53 @@ pub(crate) fn operate<M: Memory>(
         let Some(last) = last_of(memory, index, state)? else {
             continue;
         };
-        let epoch = operation.epoch_after(last.epoch());
-        let held = operation.held_after();
-        if held > 1 {
-            // Release: who sees this sees the operation before it in `state`.
-            seat.intent
-                .store(Record::new(epoch, held).0, Ordering::Release);
+        if let Operation::Change(by) = operation {
+            // No older than `state`: exact if that is still so, as the change below requires, and
+            // right at some moment of this call if not.
+            let total = Total(memory.total().load(Ordering::Acquire));
+            if total.changed(by).is_none() {
+                return Ok(Done::Refused);
+            }
         }
-        if advance(memory, state, State::after(free, index, epoch, held)) {
-            return Ok(Done::Yes);
+        let epoch = operation.epoch_after(last.epoch());
+        let intent = operation.intent(epoch);
+        if let Some(intent) = intent {
+            // Release: who sees this sees the operation before it in `state`.
+            seat.intent.store(intent.0, Ordering::Release);
+        }
+        let next = State::after(free, index, epoch, intent);
+        if advance(memory, state, next) {
+            return Ok(Done::Yes(next));
         }
     }
     Err(UNRESTING)
 }
 
-/// As [`operate`], once, if the last operation was of the same seat, nobody interferes, and it is
-/// about no more than one permit. Whether it was done.
+/// As [`operate`], to take one permit, if nothing happened since the seat's own last operation, after
+/// which it held nothing, and there was one free. The state after it.
+///
+/// From what its user remembers of that operation, without a look at `state`. Nobody else makes
+/// operations of the seat, so `state` is the same only if it has not changed.
 #[inline(always)]
-pub(crate) fn operate_again<M: Memory>(memory: &M, index: usize, operation: Operation) -> bool {
-    let state = look(memory);
-    let held = operation.held_after();
-    let Some(free) = operation.free_after(state.free()) else {
-        return false;
-    };
-    let epoch = operation.epoch_after(state.epoch());
-    state.seat() == index
-        && held <= 1
-        && advance(memory, state, State::after(free, index, epoch, held))
+pub(crate) fn take_one_again<M: Memory>(memory: &M, last: State) -> Option<State> {
+    if last.free() < 1 {
+        return None;
+    }
+    // One word, not its fields: this is between two compare-and-swaps. The epoch was even, so it
+    // stays within its bits.
+    let next = State(last.0 - ONE_FREE + 1);
+    advance(memory, last, next).then_some(next)
+}
+
+/// As [`operate`], to give back the one permit of a seat, if nothing happened since it was taken.
+/// The state after it.
+#[inline(always)]
+pub(crate) fn give_one_back_again<M: Memory>(memory: &M, taken: State) -> Option<State> {
+    if taken.epoch() == EPOCHS {
+        return None;
+    }
+    let next = State(taken.0 + ONE_FREE + 1);
+    advance(memory, taken, next).then_some(next)
 }
 
 /// Gives back what a seat holds whose user will never use it again. Any number may do so at once.
@@ -335,9 +473,67 @@ pub(crate) fn give_back<M: Memory>(
         let operation = Operation::GiveBack(held);
         let epoch = operation.epoch_after(last.epoch());
         let free = state.free() + i64::from(held);
-        if advance(memory, state, State::after(free, index, epoch, 0)) {
+        if advance(memory, state, State::after(free, index, epoch, None)) {
             return Ok(held);
         }
     }
     Err(UNRESTING)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    struct Words {
+        state: AtomicU64,
+        total: AtomicU64,
+        seats: [Seat; 2],
+    }
+
+    impl Memory for Words {
+        fn state(&self) -> &AtomicU64 {
+            &self.state
+        }
+
+        fn total(&self) -> &AtomicU64 {
+            &self.total
+        }
+
+        fn seat(&self, index: usize) -> Option<&Seat> {
+            self.seats.get(index)
+        }
+    }
+
+    fn words(state: State) -> Words {
+        Words {
+            state: AtomicU64::new(state.0),
+            total: AtomicU64::new(Total::initial(1).0),
+            seats: Default::default(),
+        }
+    }
+
+    #[test]
+    fn an_epoch_runs_over_within_its_bits() {
+        let words = words(State::after(1, 1, EPOCHS - 1, None));
+        let taken = take_one_again(&words, look(&words)).unwrap();
+        assert_eq!(taken, State::after(0, 1, EPOCHS, None));
+        assert_eq!(give_one_back_again(&words, taken), None);
+        let given = operate(&words, 1, Operation::GiveBack(1));
+        assert_eq!(given, Ok(Done::Yes(State::after(1, 1, 0, None))));
+    }
+
+    #[test]
+    fn nothing_is_taken_from_what_is_remembered_if_nothing_was_free_or_it_is_history() {
+        for free in [0, -1] {
+            let words = words(State::after(free, 1, 2, None));
+            assert_eq!(take_one_again(&words, look(&words)), None);
+            assert_eq!(look(&words).free(), free);
+        }
+        let words = words(State::after(1, 1, 2, None));
+        let last = look(&words);
+        operate(&words, 0, Operation::Take(1)).unwrap();
+        operate(&words, 0, Operation::GiveBack(1)).unwrap();
+        assert_eq!(look(&words).free(), 1);
+        assert_eq!(take_one_again(&words, last), None);
+    }
 }

@@ -1,0 +1,41 @@
+//! A scripted client.
+
+use examples::{Failure, PATIENCE};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+
+pub struct Client {
+    pub number: u32,
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Comes in, and is told its number.
+    pub fn connect(address: SocketAddr) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        let mut client = Self {
+            number: 0,
+            stream: BufReader::new(stream),
+        };
+        let welcome = client.hear()?;
+        let number = welcome.strip_prefix("* you are ").ok_or("no welcome")?;
+        client.number = number.parse()?;
+        Ok(client)
+    }
+
+    pub fn say(&mut self, text: &str) -> Result<(), Failure> {
+        let line = format!("{text}\n");
+        Ok(self.stream.get_mut().write_all(line.as_bytes())?)
+    }
+
+    /// The next line.
+    pub fn hear(&mut self) -> Result<String, Failure> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line)? {
+            0 => Err("the server has hung up".into()),
+            _ => Ok(line.trim_end_matches('\n').to_owned()),
+        }
+    }
+}

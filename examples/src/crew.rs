@@ -1,0 +1,33 @@
+//! Several worker processes at once.
+
+use crate::Failure;
+use ipc_process::{Builder, Process};
+use std::time::Duration;
+
+/// What takes longer hangs. Shorter than the half minute in which every example ends.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Starts so many workers; `describe` gets their indices. They are killed when dropped.
+///
+/// # Errors
+/// The first that could not be started; the others are killed.
+pub fn spawn_all(
+    count: usize,
+    describe: impl Fn(usize) -> Result<Builder, Failure>,
+) -> Result<Vec<Process>, Failure> {
+    (0..count)
+        .map(|index| Ok(describe(index)?.spawn()?))
+        .collect()
+}
+
+/// Waits until all have ended, and gives their results in this order.
+///
+/// # Errors
+/// The first that failed, was killed, or has not ended after [`PATIENCE`].
+pub fn join_all(workers: &mut [Process]) -> Result<Vec<Vec<u8>>, Failure> {
+    let join = |worker: &mut Process| match worker.join_timeout(PATIENCE)? {
+        Some(exit) => Ok(exit.into_result()?),
+        None => Err(format!("worker `{}` does not end", worker.name()).into()),
+    };
+    workers.iter_mut().map(join).collect()
+}
