@@ -24,9 +24,12 @@
 //!
 //! * [`spsc`]: a wait-free ring for one producer and one consumer, and [`spsc::bytes`], the same for
 //!   byte records of any length.
-//! * [`mpmc`]: a lock-free queue for any number of producers and consumers.
+//! * [`mpmc`]: a lock-free queue for any number of producers and consumers, and [`mpmc::bytes`], the
+//!   same for byte messages.
+//! * [`channel`]: a pipe in both directions, for byte messages, requests and replies.
 //! * [`harness`]: starts producer and consumer processes and accounts for every message.
 
+pub mod channel;
 pub mod harness;
 pub mod mpmc;
 pub mod spsc;
