@@ -51,7 +51,8 @@
 //! * When a request fails with [`RequestError::Send`], nothing was sent. When it fails with
 //!   [`RequestError::Receive`], it was sent, and its reply may still come, later or from a successor of
 //!   the dead peer. It would be taken for the reply to the next request: receive it first, or
-//!   number the messages. The successor of an end that died with a request under way likewise.
+//!   number the messages. The successor of an end that died with a request under way likewise; it
+//!   takes what is there before it asks, so that a server that waits for room goes on.
 //! * Two ends that request something of each other at the same time get each other's requests. One
 //!   asks and one answers; for both ways, use two channels.
 //! * Two ends that send while neither receives wait for each other when both directions are full,
