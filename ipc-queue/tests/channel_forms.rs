@@ -517,6 +517,31 @@ fn two_threads_use_the_directions_of_one_end_at_the_same_time() {
 }
 
 #[test]
+fn a_segment_that_others_can_write_to_has_the_copying_forms_only() {
+    let (_, channel) = Segment::builder(Place::memfd("test"))
+        .mode(0o620)
+        .create_with(|segment| Channel::create_in(segment, "channel", 256, 100))
+        .unwrap();
+    let (mut first, mut second) = ends(&channel);
+    for refused in [
+        first.try_reserve(1).map(drop),
+        first.reserve(1).map(drop),
+        first.reserve_timeout(1, SHORT).map(drop),
+    ] {
+        assert!(matches!(refused, Err(SendError::NotPrivate)), "{refused:?}");
+    }
+    first.send(b"a copy").unwrap();
+    for refused in [
+        second.try_take().map(drop),
+        second.take().map(drop),
+        second.take_timeout(SHORT).map(drop),
+    ] {
+        assert!(matches!(refused, Err(RecvError::NotPrivate)), "{refused:?}");
+    }
+    assert_eq!(second.recv_into(&mut Vec::new()).unwrap(), Some(6));
+}
+
+#[test]
 fn damage_is_an_error_that_names_the_channel() {
     let channel = unnamed(64, 40);
     let each = ByteRing::size_for(64, 40).unwrap() as u64;
