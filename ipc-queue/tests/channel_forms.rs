@@ -9,7 +9,7 @@ use common::{PATIENCE, ShmName, until};
 use ipc_core::{Error, Kind, ObjectSpec, Place, Segment, TypeTag, Wait};
 use ipc_queue::channel::{Channel, End, OpenError, RecvError, RequestError, SendError};
 use ipc_queue::spsc::bytes::ByteRing;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(2);
 
@@ -318,7 +318,7 @@ fn close_wakes_who_sleeps_for_room() {
             sender.set_wait(Wait::Park);
             sender.send(&[1; 8]).unwrap();
             std::thread::scope(|scope| {
-                let sent = scope.spawn(move || sender.send(&[2; 8]));
+                let sent = scope.spawn(move || sender.send_timeout(&[2; 8], PATIENCE));
                 until("the sender sleeps", || raw.producer_sleeps());
                 closing.close().unwrap();
                 let rung = !raw.producer_sleeps();
@@ -334,6 +334,7 @@ fn close_wakes_who_sleeps_for_room() {
 #[test]
 fn close_ends_every_wait_of_the_other_end() {
     for wait in [Wait::Busy, Wait::Adaptive, Wait::Park] {
+        let start = Instant::now();
         for reserves in [false, true] {
             let channel = unnamed(24, 8);
             let (mut sender, closing) = ends(&channel);
@@ -342,7 +343,7 @@ fn close_ends_every_wait_of_the_other_end() {
             let refused = std::thread::scope(|scope| {
                 let refused = scope.spawn(move || match reserves {
                     false => sender.send_timeout(&[2; 8], PATIENCE),
-                    true => sender.reserve(8).map(drop),
+                    true => sender.reserve_timeout(8, PATIENCE).map(drop),
                 });
                 std::thread::yield_now();
                 closing.close().unwrap();
@@ -354,7 +355,8 @@ fn close_ends_every_wait_of_the_other_end() {
         let (mut receiver, closing) = ends(&channel);
         receiver.set_wait(wait);
         std::thread::scope(|scope| {
-            let replied = scope.spawn(move || receiver.request(b"?", &mut Vec::new()));
+            let replied =
+                scope.spawn(move || receiver.request_timeout(b"?", &mut Vec::new(), PATIENCE));
             std::thread::yield_now();
             let mut closing = closing;
             drop(closing.take().unwrap().unwrap());
@@ -362,6 +364,7 @@ fn close_ends_every_wait_of_the_other_end() {
             let replied = replied.join().unwrap();
             assert!(matches!(replied, Err(RequestError::Closed)), "{replied:?}");
         });
+        assert!(start.elapsed() < PATIENCE, "a wait went on");
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::forked::Forked;
 use common::line::Line;
-use common::until;
+use common::{PATIENCE, until};
 use ipc_core::{Error, Place, Wait};
 use ipc_process::{Process, WorkResult, Worker, run_if_worker, test_name};
 use ipc_queue::channel::{Channel, End, OpenError, RecvError, RequestError, SendError};
@@ -139,7 +139,7 @@ fn a_dead_end_leaves_what_it_sent_and_what_it_had_not_received() {
             kill(start(test_name!(), &channel, "be busy", theirs));
             assert_eq!(&*own.take().unwrap().unwrap(), b"one");
             assert_eq!(&*own.take().unwrap().unwrap(), b"two");
-            let told = own.recv_into(&mut Vec::new());
+            let told = own.recv_into_timeout(&mut Vec::new(), PATIENCE);
             assert!(matches!(told, Err(RecvError::PeerDied)), "{told:?}");
             let once = own.recv_into_timeout(&mut Vec::new(), SOON);
             assert!(matches!(once, Err(RecvError::TimedOut)), "{once:?}");
@@ -164,7 +164,7 @@ fn who_sends_without_enough_room_learns_of_the_death_once() {
         own.set_wait(wait);
         own.send(&[1; 16]).unwrap();
         kill(start(test_name!(), &channel, "be idle", "second"));
-        let told = own.send(&[2; 24]);
+        let told = own.send_timeout(&[2; 24], PATIENCE);
         assert!(matches!(told, Err(SendError::PeerDied)), "{told:?}");
         for once in [
             own.send_timeout(&[2; 24], SOON),
@@ -180,7 +180,7 @@ fn who_sends_without_enough_room_learns_of_the_death_once() {
             other => panic!("{other:?}"),
         });
         kill(start(test_name!(), &channel, "be idle", "second"));
-        let told = own.request(&[2; 24], &mut Vec::new());
+        let told = own.request_timeout(&[2; 24], &mut Vec::new(), PATIENCE);
         assert!(
             matches!(told, Err(RequestError::Send(SendError::PeerDied))),
             "{told:?}"
@@ -198,7 +198,7 @@ fn a_request_whose_server_dies_ends_and_a_successor_answers_what_was_not_taken()
             client.set_wait(wait);
             let (mut process, _line) = start(test_name!(), &channel, role, "");
             let reply = &mut Vec::new();
-            let told = client.request(b"first", reply);
+            let told = client.request_timeout(b"first", reply, PATIENCE);
             assert!(
                 matches!(told, Err(RequestError::Receive(RecvError::PeerDied))),
                 "{told:?}"
@@ -213,7 +213,7 @@ fn a_request_whose_server_dies_ends_and_a_successor_answers_what_was_not_taken()
                     let question = server.take().unwrap().unwrap().to_vec();
                     server.send(&question).unwrap();
                 });
-                client.request(b"second", reply).unwrap();
+                client.request_timeout(b"second", reply, PATIENCE).unwrap();
                 assert_eq!(reply, b"second");
             });
         }
@@ -263,7 +263,7 @@ fn every_call_of_a_forked_child_is_refused_and_its_drops_do_nothing() {
         .under_test(test_name!())
         .spawn()
         .unwrap();
-    let exit = process.join_timeout(common::PATIENCE).unwrap();
+    let exit = process.join_timeout(PATIENCE).unwrap();
     exit.expect("the process hangs").into_result().unwrap();
 }
 
