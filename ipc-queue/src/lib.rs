@@ -25,9 +25,15 @@
 //! * [`spsc`]: a wait-free ring for one producer and one consumer, and [`spsc::bytes`], the same for
 //!   byte records of any length.
 //! * [`mpmc`]: a lock-free queue for any number of producers and consumers, and [`mpmc::bytes`], the
-//!   same for byte messages of any length.
+//!   same for byte messages.
+//! * [`channel`]: a pipe in both directions, for byte messages, requests and replies.
+//! * With the feature `serde`, values of any serde type go through the byte forms of all of them:
+//!   `values`.
 //! * [`harness`]: starts producer and consumer processes and accounts for every message.
 
+pub mod channel;
 pub mod harness;
 pub mod mpmc;
 pub mod spsc;
+#[cfg(feature = "serde")]
+pub mod values;

@@ -22,7 +22,7 @@ impl<T: Payload> Consumer<T> {
     pub(super) fn new(ring: &Ring<T>) -> Result<Self, OpenError> {
         Ok(Self {
             slots: ring.slots()?,
-            reader: Reader::new(ring.object(), ring.capacity() as u64)?,
+            reader: Reader::new(ring.object(), 0, ring.capacity() as u64)?,
         })
     }
 

@@ -27,7 +27,7 @@ mod producer;
 mod reader;
 mod ring;
 mod role;
-mod words;
+pub(crate) mod words;
 mod writer;
 
 #[cfg(all(loom, test))]

@@ -20,7 +20,7 @@ impl<T: Payload> Producer<T> {
     pub(super) fn new(ring: &Ring<T>) -> Result<Self, OpenError> {
         Ok(Self {
             slots: ring.slots()?,
-            writer: Writer::new(ring.object(), ring.capacity() as u64)?,
+            writer: Writer::new(ring.object(), 0, ring.capacity() as u64)?,
         })
     }
 

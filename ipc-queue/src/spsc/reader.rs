@@ -65,8 +65,9 @@ pub(super) fn judge(
 }
 
 impl Reader {
-    pub fn new(object: &Object, capacity: u64) -> Result<Self, OpenError> {
-        let words = object.structure::<Words>(0)?;
+    /// Of the ring whose words begin there in the object.
+    pub fn new(object: &Object, at: u64, capacity: u64) -> Result<Self, OpenError> {
+        let words = object.structure::<Words>(at)?;
         let owner = object.segment().owner()?;
         words.consumer.claim(&owner, object, "consumer")?;
         let head = Head::resume(&words.cursors, capacity)
@@ -200,6 +201,13 @@ impl Reader {
         let (words, fences) = (&*self.words, self.fences);
         self.head.advance(&words.cursors, count);
         words.room.ring(fences);
+    }
+
+    /// Has the producer look again if it sleeps.
+    pub fn wake_writer(&self) {
+        if self.attachment.is_mine() {
+            self.words.room.ring(self.fences);
+        }
     }
 
     pub fn check_private(&self) -> Result<(), PopError> {

@@ -24,9 +24,14 @@ const _: () = assert!(size_of::<Words>().is_multiple_of(128) && size_of::<Words>
 // SAFETY: `repr(C)`, atomics only (the filler is never accessed). Under loom nothing is mapped.
 unsafe impl SharedLayout for Words {}
 
-/// Takes the roles from the dead.
+/// Takes the roles of an object's only ring from the dead.
 pub(super) fn sweep(object: &Object, departed: &Departed<'_>) -> Result<()> {
-    let words = object.structure::<Words>(0)?;
+    sweep_at(object, 0, departed)
+}
+
+/// Takes the roles of the ring that begins there in the object from the dead.
+pub(crate) fn sweep_at(object: &Object, at: u64, departed: &Departed<'_>) -> Result<()> {
+    let words = object.structure::<Words>(at)?;
     words.producer.sweep(departed);
     words.consumer.sweep(departed);
     // Whoever waits for the dead looks again.

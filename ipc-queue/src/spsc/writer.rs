@@ -20,14 +20,18 @@ pub(super) struct Writer {
     pub attachment: Arc<Attachment>,
     fences: Fences,
     pub wait: Wait,
+    /// The ring in the other direction, if there is one: when that has ended, nobody will ever make
+    /// room here, and a wait for it ends as if the time were up.
+    pub opposite: Option<SharedRef<Words>>,
     refusals: u32,
     owner: Owner,
     pub object: Object,
 }
 
 impl Writer {
-    pub fn new(object: &Object, capacity: u64) -> Result<Self, OpenError> {
-        let words = object.structure::<Words>(0)?;
+    /// Of the ring whose words begin there in the object.
+    pub fn new(object: &Object, at: u64, capacity: u64) -> Result<Self, OpenError> {
+        let words = object.structure::<Words>(at)?;
         let owner = object.segment().owner()?;
         words.producer.claim(&owner, object, "producer")?;
         let resumed = if Head::has_ended(&words.cursors) {
@@ -47,6 +51,7 @@ impl Writer {
             fences: attachment.fences(),
             attachment,
             wait: Wait::default(),
+            opposite: None,
             refusals: 0,
             owner,
             object: object.clone(),
@@ -140,9 +145,11 @@ impl Writer {
         self.attachment.check_fork()?;
         let (words, tail, capacity) = (&*self.words, &mut self.tail, self.capacity);
         let segment = self.object.segment();
+        let opposite = self.opposite.as_deref();
         let ready = || {
             let nothing = matches!(tail.refresh(&words.cursors, capacity), Ok(room) if room < need)
-                && words.consumer.unreported_death().is_none();
+                && words.consumer.unreported_death().is_none()
+                && !opposite.is_some_and(|it| Head::has_ended(&it.cursors));
             (!nothing).then_some(())
         };
         let found = words

@@ -33,10 +33,15 @@ impl Raw {
     }
 
     pub fn first_of(segment: &Segment) -> Self {
+        Self::first_of_at(segment, 0)
+    }
+
+    /// Of the ring that begins there in the first object.
+    pub fn first_of_at(segment: &Segment, offset: u64) -> Self {
         let objects = segment.objects().unwrap();
         Self {
             file: segment.descriptor().unwrap().into(),
-            base: objects[0].offset,
+            base: objects[0].offset + offset,
         }
     }
 

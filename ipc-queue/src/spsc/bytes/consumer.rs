@@ -45,7 +45,7 @@ impl ByteConsumer {
         Ok(Self {
             bytes: ring.bytes()?,
             shape,
-            reader: Reader::new(ring.object(), shape.capacity)?,
+            reader: Reader::new(ring.object(), ring.at(), shape.capacity)?,
             spans: Vec::new(),
         })
     }
@@ -194,6 +194,11 @@ impl ByteConsumer {
         self.reader.check_private()?;
         let found = self.reader.await_messages(Deadline::after(timeout))?;
         self.take_some(found, most)
+    }
+
+    /// Has a producer that sleeps look again. Not in a forked child.
+    pub(crate) fn wake_producer(&self) {
+        self.reader.wake_writer();
     }
 
     /// Bytes of the capacity that are taken at this moment. The producer may take more the next.

@@ -68,4 +68,5 @@ pub use buffer::Buffer;
 pub use consumer::ByteConsumer;
 pub use guard::{ReadGuard, WriteGuard};
 pub use producer::ByteProducer;
+pub(crate) use producer::OppositeStream;
 pub use ring::ByteRing;

@@ -1,13 +1,17 @@
 //! The producing side.
 
 use super::batch::WriteBatch;
+use super::consumer::ByteConsumer;
 use super::guard::WriteGuard;
 use super::ring::ByteRing;
 use super::shape::{Shape, UNIT, units};
+use crate::spsc::cursor::Head;
+use crate::spsc::words::Words;
 use crate::spsc::writer::Writer;
 use crate::spsc::{OpenError, PushError};
 use ipc_core::atomic::Ordering;
-use ipc_core::{Deadline, SharedBytes, Wait};
+use ipc_core::{Attachment, Deadline, SharedBytes, SharedRef, Wait};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The producer of a byte ring. There is one at a time; it can be sent to another thread.
@@ -20,13 +24,28 @@ pub struct ByteProducer {
     pub(super) writer: Writer,
 }
 
+/// The stream in the other direction of a pair of rings.
+#[derive(Debug)]
+pub(crate) struct OppositeStream {
+    words: SharedRef<Words>,
+    attachment: Arc<Attachment>,
+}
+
+impl OppositeStream {
+    /// Whether its producer has ended it. Says no in a forked child.
+    #[inline(always)]
+    pub fn has_ended(&self) -> bool {
+        self.attachment.is_mine() && Head::has_ended(&self.words.cursors)
+    }
+}
+
 impl ByteProducer {
     pub(super) fn new(ring: &ByteRing) -> Result<Self, OpenError> {
         let shape = ring.shape();
         Ok(Self {
             bytes: ring.bytes()?,
             shape,
-            writer: Writer::new(ring.object(), shape.capacity)?,
+            writer: Writer::new(ring.object(), ring.at(), shape.capacity)?,
         })
     }
 
@@ -200,6 +219,22 @@ impl ByteProducer {
     /// [`PushError::Segment`] in a forked child.
     pub fn close(self) -> Result<(), PushError> {
         self.writer.close()
+    }
+
+    /// As [`close`](Self::close), for a holder that goes on: it pushes nothing any more.
+    pub(crate) fn end(&self) -> Result<(), PushError> {
+        self.writer.close()
+    }
+
+    /// Says which ring is the one in the other direction: its end is the end of waiting for room,
+    /// with [`PushError::TimedOut`].
+    pub(crate) fn set_opposite(&mut self, consumer: &ByteConsumer) -> OppositeStream {
+        let words = consumer.reader.words.clone();
+        self.writer.opposite = Some(words.clone());
+        OppositeStream {
+            words,
+            attachment: self.writer.attachment.clone(),
+        }
     }
 
     /// Bytes of the capacity that are taken at this moment. The consumer may free some the next.

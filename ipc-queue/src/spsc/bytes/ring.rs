@@ -26,6 +26,8 @@ const ONLY: &str = "ring";
 #[derive(Clone, Debug)]
 pub struct ByteRing {
     object: Object,
+    /// Where it begins in the object, which may hold more than one.
+    at: u64,
     shape: Shape,
 }
 
@@ -118,7 +120,26 @@ impl ByteRing {
             .and_then(|(capacity, max_record)| Shape::new(capacity, max_record).ok())
             .filter(|&shape| bytes_for(shape) <= object.info().len)
             .ok_or_else(|| object.corrupted("its capacity does not fit its size"))?;
-        Ok(Self { object, shape })
+        Ok(Self {
+            object,
+            at: 0,
+            shape,
+        })
+    }
+
+    /// A ring that is a part of another object and begins there, at a multiple of 128. It takes
+    /// [`size_for`](Self::size_for) bytes.
+    pub(crate) fn part_of(
+        object: &Object,
+        at: u64,
+        capacity: usize,
+        max_record: usize,
+    ) -> Result<Self> {
+        Ok(Self {
+            object: object.clone(),
+            at,
+            shape: Shape::new(capacity, max_record)?,
+        })
     }
 
     /// Becomes the ring's producer. Takes over from one that died or left; never blocks.
@@ -156,7 +177,7 @@ impl ByteRing {
     /// # Errors
     /// [`Error::Forked`](ipc_core::Error::Forked).
     pub fn pushed(&self) -> Result<u64> {
-        let words = self.object.structure::<Words>(0)?;
+        let words = self.object.structure::<Words>(self.at)?;
         let units = words.cursors.tail.0.load(Ordering::Acquire);
         Ok(units.wrapping_mul(UNIT as u64))
     }
@@ -166,7 +187,7 @@ impl ByteRing {
     /// # Errors
     /// [`Error::Forked`](ipc_core::Error::Forked).
     pub fn taken(&self) -> Result<u64> {
-        let words = self.object.structure::<Words>(0)?;
+        let words = self.object.structure::<Words>(self.at)?;
         let units = words.cursors.head.0.load(Ordering::Acquire);
         Ok(units.wrapping_mul(UNIT as u64))
     }
@@ -180,13 +201,17 @@ impl ByteRing {
         &self.object
     }
 
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
     pub(super) fn shape(&self) -> Shape {
         self.shape
     }
 
     pub(super) fn bytes(&self) -> Result<SharedBytes> {
         self.object
-            .bytes(size_of::<Words>() as u64, self.shape.bytes())
+            .bytes(self.at + size_of::<Words>() as u64, self.shape.bytes())
     }
 }
 
