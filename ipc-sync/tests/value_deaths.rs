@@ -79,20 +79,30 @@ fn a_death_at_any_instant_of_a_change_leaves_the_old_value_or_the_new() {
     }
 }
 
+/// A word of the value in memory.
+fn word(segment: &Segment, at: u64) -> u64 {
+    use std::os::unix::fs::FileExt;
+    let offset = segment.objects().unwrap()[0].offset;
+    let mut word = [0; 8];
+    std::fs::File::from(segment.descriptor().unwrap())
+        .read_exact_at(&mut word, offset + at)
+        .unwrap();
+    u64::from_ne_bytes(word)
+}
+
+/// Whether a writer has the cell.
+fn is_held(segment: &Segment, cell: u64) -> bool {
+    word(segment, 256 + cell * 168) & 0xFFFF != 0xFFFF
+}
+
+/// Whether the value is in a cell that its writer still has.
+fn is_between_two_steps(segment: &Segment) -> bool {
+    is_held(segment, word(segment, 128) & 0xFF_FFFF)
+}
+
 /// Stops a peer that writes for ever, in the middle of writing: it has a cell.
 fn stopped_in_the_middle(segment: &Segment) -> Peer {
-    let offset = segment.objects().unwrap()[0].offset;
-    let cells_held = || {
-        use std::os::unix::fs::FileExt;
-        let file = std::fs::File::from(segment.descriptor().unwrap());
-        let words = (0..8).map(|cell| {
-            let mut word = [0; 8];
-            file.read_exact_at(&mut word, offset + 256 + cell * 168)
-                .unwrap();
-            u64::from_ne_bytes(word)
-        });
-        words.filter(|word| word & 0xFFFF != 0xFFFF).count()
-    };
+    let cells_held = || (0..8).filter(|&cell| is_held(segment, cell)).count();
     let before = cells_held();
     let peer = Peer::ready(segment, |segment, line| {
         let value = open(segment);
@@ -126,6 +136,10 @@ fn writers_stopped_in_the_middle_keep_no_reader_and_few_writers_waiting() {
     }
     // The last spare cell.
     stopped.push(stopped_in_the_middle(&segment));
+    if is_between_two_steps(&segment) {
+        // Then the old value's cell is free.
+        value.try_set([2; 20]).unwrap();
+    }
     let seen = value.get().unwrap();
     assert_eq!(seen, [seen[0]; 20]);
     assert!(matches!(value.try_set([3; 20]), Err(WriteError::Busy)));
