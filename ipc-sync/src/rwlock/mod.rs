@@ -4,110 +4,21 @@ mod error;
 mod guard;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod shared;
 mod word;
 
 pub use error::{RwLockError, WriteLockError};
 pub use guard::{RwLockReadGuard, RwLockRepairGuard, RwLockWriteGuard};
 
 use crate::waiting::Waiting;
-use ipc_core::atomic::AtomicU64;
 use ipc_core::{
-    Attachment, Bell, Deadline, Departed, Kind, Object, ObjectSpec, Owner, Payload, Result,
-    Segment, SharedArray, SharedLayout, SharedRef, SharedSlots, TypeTag, Wait,
+    Attachment, Bell, Deadline, Object, ObjectSpec, Owner, Payload, Result, Segment, SharedRef,
+    SharedSlots, TypeTag, Wait,
 };
+use shared::{KIND, Row, Shared, Words, rows_of, value_at};
 use std::sync::Arc;
 use std::time::Duration;
-use word::{Condition, Memory, Refusal};
-
-#[repr(C, align(128))]
-struct Words {
-    writer: AtomicU64,
-    /// Rung when somebody may come in.
-    free: Bell,
-    /// Rung when a reader has gone.
-    drained: Bell,
-    /// See [`word`].
-    joined: AtomicU64,
-}
-
-// SAFETY: `repr(C)`, atomics only.
-unsafe impl SharedLayout for Words {}
-
-/// On a line of its own: each is written by another handle.
-#[repr(C, align(64))]
-struct Row(AtomicU64);
-
-// SAFETY: `repr(C)`, atomics only.
-unsafe impl SharedLayout for Row {}
-
-static KIND: Kind = Kind {
-    name: "rwlock",
-    sweep,
-};
-ipc_core::register_at_start!(KIND);
-
-struct Shared {
-    words: SharedRef<Words>,
-    rows: SharedArray<Row>,
-}
-
-impl Shared {
-    fn of(object: &Object) -> Result<Self> {
-        Ok(Self {
-            words: object.structure(0)?,
-            rows: object.array(size_of::<Words>() as u64, rows_of(object)?)?,
-        })
-    }
-
-    #[inline(always)]
-    fn ring(&self, attachment: &Attachment) {
-        self.words.drained.ring(attachment.fences());
-        self.words.free.ring(attachment.fences());
-    }
-}
-
-fn rows_of(object: &Object) -> Result<usize> {
-    usize::try_from(object.info().config[0])
-        .ok()
-        .filter(|rows| (1..=0xFFFF).contains(rows))
-        .ok_or_else(|| object.corrupted("its number of rows is impossible"))
-}
-
-fn value_at(rows: usize) -> usize {
-    (size_of::<Words>() + rows * size_of::<Row>()).next_multiple_of(128)
-}
-
-impl Memory for Shared {
-    #[inline(always)]
-    fn writer(&self) -> &AtomicU64 {
-        &self.words.writer
-    }
-
-    #[inline(always)]
-    fn joined(&self) -> &AtomicU64 {
-        &self.words.joined
-    }
-
-    #[inline(always)]
-    fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    #[inline(always)]
-    fn row(&self, index: usize) -> &AtomicU64 {
-        &self.rows.at(index).0
-    }
-}
-
-fn sweep(object: &Object, departed: &Departed<'_>) -> Result<()> {
-    let shared = Shared::of(object)?;
-    for &id in departed.owners() {
-        word::sweep(&shared, id);
-    }
-    // Always: it may have died between its last step and its wake.
-    shared.ring(object.segment().attachment());
-    Ok(())
-}
+use word::{Condition, Refusal};
 
 /// A value in shared memory that many can read at a time, or one can write.
 ///
