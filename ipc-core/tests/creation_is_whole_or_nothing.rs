@@ -5,9 +5,6 @@
 
 mod common;
 
-use common::forked::Forked;
-use common::scratch::{Scratch, ShmName, descriptors, names_in};
-use common::solo::{alone, at_start, finish, race, racer, scratch_of, skip, spin_for, start_line};
 use common::toy;
 use ipc_core::{Error, Place, Segment, clean_in};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
@@ -17,6 +14,11 @@ use nix::sys::stat::Mode;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
+use test_kit::scratch::{Scratch, ShmName, descriptors, names_in};
+use test_kit::solo::{
+    alone, at_start, finish, race, racer, scratch_of, skip, spin_for, start_line,
+};
 
 const SIZE: usize = 1 << 20;
 

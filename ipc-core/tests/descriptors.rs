@@ -5,13 +5,13 @@
 
 mod common;
 
-use common::forked::Forked;
 use common::line::Line;
 use common::peer::{self, Peer, attached};
 use ipc_core::{Error, Life, Place, Segment};
 use ipc_process::{WorkResult, Worker, run_if_worker, test_name};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use test_kit::forked::Forked;
 
 fn alive_and_dead(segment: &Segment) -> (usize, usize) {
     let all = segment.participants().unwrap();

@@ -5,10 +5,11 @@
 
 mod common;
 
-use common::solo::{PATIENCE, alone};
 use common::toy::{OTHER, TOY, set_word, spec, word};
 use ipc_core::{Error, Kind, ObjectInfo, ObjectSpec, Place, Segment, TypeTag};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
+use test_kit::patience::PATIENCE;
+use test_kit::solo::alone;
 
 fn segment(size: usize, objects: u32) -> Segment {
     let builder = Segment::builder(Place::memfd("directory"))

@@ -5,9 +5,6 @@
 
 mod common;
 
-use common::forked::Forked;
-use common::scratch::Scratch;
-use common::solo::{alone, at_start, finish, race, racer, scratch_of, spin_for, start_line};
 use common::toy::{TOY, set_word, spec, word};
 use ipc_core::{Error, Object, ObjectInfo, Segment, TypeTag};
 use ipc_process::{Worker, run_if_worker, test_name};
@@ -16,6 +13,9 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
+use test_kit::scratch::Scratch;
+use test_kit::solo::{alone, at_start, finish, race, racer, scratch_of, spin_for, start_line};
 
 const RACERS: usize = 8;
 

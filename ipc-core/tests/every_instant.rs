@@ -5,13 +5,13 @@
 
 mod common;
 
-use common::scratch::Scratch;
-use common::solo::{alone, skip};
-use common::stepped::contents_after_each_change;
 use common::toy::{TOY, set_word, spec, word};
 use ipc_core::{Error, Segment, TypeTag};
 use ipc_process::test_name;
 use std::path::Path;
+use test_kit::scratch::Scratch;
+use test_kit::solo::{alone, skip};
+use test_kit::stepped::contents_after_each_change;
 
 const OBJECTS: usize = 4;
 const LEN: u64 = 256;

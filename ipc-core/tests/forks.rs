@@ -4,7 +4,6 @@
 
 mod common;
 
-use common::forked::{Forked, orphan};
 use common::line::Line;
 use common::peer::{Peer, attach, attached, descriptor_and_line};
 use common::words;
@@ -12,6 +11,7 @@ use ipc_core::{Error, Life, Place, Segment};
 use ipc_process::{WorkResult, Worker, run_if_worker, test_name};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use test_kit::forked::{Forked, orphan};
 
 fn segment() -> Segment {
     let segment = Segment::builder(Place::memfd("forks"))

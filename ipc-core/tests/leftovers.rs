@@ -4,9 +4,6 @@
 
 mod common;
 
-use common::forked::Forked;
-use common::scratch::{Scratch, ShmName, names_in};
-use common::solo::{alone, at_start, finish, racer, scratch_of, skip, start_line};
 use common::toy;
 use ipc_core::{Error, Segment, clean, clean_in, leftovers, leftovers_in};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
@@ -16,6 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+use test_kit::forked::Forked;
+use test_kit::scratch::{Scratch, ShmName, names_in};
+use test_kit::solo::{alone, at_start, finish, racer, scratch_of, skip, start_line};
 
 fn die_with(builder: ipc_core::SegmentBuilder) {
     Forked::run(|| {

@@ -4,7 +4,6 @@
 
 mod common;
 
-use common::forked::{Forked, orphan};
 use common::line::Line;
 use common::peer::{Peer, attach, attached, descriptor_and_line};
 use ipc_core::{Life, Participant, Place, Segment};
@@ -13,6 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
+use test_kit::forked::{Forked, orphan};
 
 fn segment() -> Segment {
     Segment::builder(Place::memfd("liveness"))

@@ -4,8 +4,6 @@
 
 mod common;
 
-use common::scratch::{Scratch, descriptors, names_in};
-use common::solo::{PATIENCE, alone};
 use common::toy;
 use ipc_core::{Error, Place, Segment};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
@@ -18,6 +16,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+use test_kit::patience::PATIENCE;
+use test_kit::scratch::{Scratch, descriptors, names_in};
+use test_kit::solo::alone;
 
 fn segment() -> Segment {
     let builder = Segment::builder(Place::memfd("memory file")).size(4096);

@@ -5,9 +5,6 @@
 
 mod common;
 
-use common::forked::Forked;
-use common::scratch::{Scratch, ShmName, names_in};
-use common::solo::{PATIENCE, alone, at_start, finish, race, racer, scratch_of, start_line};
 use common::toy;
 use ipc_core::{Error, Life, Place, Segment};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
@@ -15,6 +12,10 @@ use nix::sys::signal::{Signal, raise};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use test_kit::forked::Forked;
+use test_kit::patience::PATIENCE;
+use test_kit::scratch::{Scratch, ShmName, names_in};
+use test_kit::solo::{alone, at_start, finish, race, racer, scratch_of, start_line};
 
 /// Leaves a segment as a killed process does.
 fn die_attached(path: &Path, last: bool) {
@@ -397,7 +398,7 @@ fn who_attaches_while_somebody_is_about_to_replace_the_dead_is_spared() {
         );
         // Only makes it likely that it has found the segment dead; the outcome is the same
         // otherwise.
-        common::solo::spin_for(std::time::Duration::from_millis(50));
+        test_kit::solo::spin_for(std::time::Duration::from_millis(50));
         let segment = Segment::open(&path).unwrap();
         // The child has the descriptor too.
         let gone = libc::flock {

@@ -4,14 +4,14 @@
 
 mod common;
 
-use common::scratch::{Scratch, ShmName, descriptors, names_in};
-use common::solo::alone;
 use common::toy;
 use ipc_core::{Error, Place, Segment, TypeTag};
 use ipc_process::test_name;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::Path;
+use test_kit::scratch::{Scratch, ShmName, descriptors, names_in};
+use test_kit::solo::alone;
 
 const HEADER: usize = 256;
 
@@ -578,7 +578,7 @@ fn a_process_without_descriptors_left_gets_an_error_and_leaves_nothing() {
 
 #[test]
 fn a_name_of_non_ascii_characters_works() {
-    let name = format!("{} ünïcode\n", common::scratch::unique_name());
+    let name = format!("{} ünïcode\n", test_kit::scratch::unique_name());
     let guard = ShmName(name.clone());
     let segment = Segment::create(name.clone(), 128).unwrap();
     assert_eq!(Segment::open(name).unwrap().uuid(), segment.uuid());

@@ -4,9 +4,6 @@
 
 mod common;
 
-use common::forked::Forked;
-use common::scratch::{Scratch, descriptors, names_in};
-use common::solo::{PATIENCE, scratch_of, skip};
 use common::toy;
 use ipc_core::{Error, Segment, clean_in, leftovers_in};
 use ipc_process::{Process, Role, Worker, run_if_worker, test_name};
@@ -14,6 +11,10 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use test_kit::forked::Forked;
+use test_kit::patience::PATIENCE;
+use test_kit::scratch::{Scratch, descriptors, names_in};
+use test_kit::solo::{scratch_of, skip};
 
 const NOBODY: u32 = 65_534;
 

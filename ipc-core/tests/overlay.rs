@@ -5,7 +5,6 @@
 
 mod common;
 
-use common::forked::{Forked, orphan};
 use common::line::Line;
 use common::peer::attached;
 use ipc_core::{Life, Place, Segment};
@@ -15,6 +14,7 @@ use nix::sched::{CloneFlags, unshare};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use test_kit::forked::{Forked, orphan};
 
 /// A mount point that is removed however the test ends. What is mounted there goes with the
 /// worker's namespace.

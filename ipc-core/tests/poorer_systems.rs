@@ -5,10 +5,7 @@
 
 mod common;
 
-use common::forked::Forked;
-use common::scratch::{descriptors, names_in};
 use common::seccomp::{When, refuse};
-use common::solo::{alone, skip, spin_for};
 use common::toy;
 use ipc_core::{Error, Place, Segment, clean_in, leftovers_in};
 use ipc_process::test_name;
@@ -16,6 +13,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
+use test_kit::scratch::{descriptors, names_in};
+use test_kit::solo::{alone, skip, spin_for};
 
 fn no_unnamed_files() {
     let flag = (libc::O_TMPFILE & !libc::O_DIRECTORY) as u32;

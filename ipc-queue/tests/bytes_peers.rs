@@ -3,7 +3,6 @@
 mod common;
 
 use common::bytes::{record, unnamed};
-use common::forked::Forked;
 use common::line::Line;
 use common::raw::Raw;
 use common::until;
@@ -13,6 +12,7 @@ use ipc_queue::spsc::bytes::{ByteConsumer, ByteProducer, ByteRing};
 use ipc_queue::spsc::{OpenError, PopError, PushError};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
+use test_kit::forked::Forked;
 
 const SCOPE: &str = "byte peers";
 const SOON: Duration = Duration::from_millis(30);

@@ -2,7 +2,6 @@
 
 mod common;
 
-use common::forked::Forked;
 use common::line::Line;
 use common::{PATIENCE, until};
 use ipc_core::{Error, Place, Wait};
@@ -10,6 +9,7 @@ use ipc_process::{Process, WorkResult, Worker, run_if_worker, test_name};
 use ipc_queue::channel::{Channel, End, OpenError, RecvError, RequestError, SendError};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
+use test_kit::forked::Forked;
 
 const SCOPE: &str = "channel peers";
 const SOON: Duration = Duration::from_millis(30);

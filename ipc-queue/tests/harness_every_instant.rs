@@ -6,7 +6,6 @@
 mod common;
 mod harness_common;
 
-use common::stepper::{NEVER, run_to};
 use common::{ShmName, from_env};
 use harness_common::promptly;
 use harness_common::worker::kill_me;
@@ -15,6 +14,7 @@ use nix::sys::signal::Signal::SIGKILL;
 use std::fs::OpenOptions;
 use std::io::{Seek, Write};
 use std::time::Duration;
+use test_kit::stepper::{NEVER, run_to};
 
 const SOON: Duration = Duration::from_secs(120);
 

@@ -4,12 +4,12 @@ mod common;
 mod mpmc_common;
 
 use common::ShmName;
-use common::forked::Forked;
 use ipc_core::{Error, Place, Segment};
 use ipc_queue::mpmc::bytes::{INLINE, Queue};
 use ipc_queue::mpmc::{PopError, PushError};
 use mpmc_common::Random;
 use std::time::Duration;
+use test_kit::forked::Forked;
 
 fn unnamed(capacity: usize, longest: usize) -> Queue {
     Queue::create(Place::memfd("test"), capacity, longest).unwrap()

@@ -6,11 +6,11 @@
 mod common;
 
 use common::ShmName;
-use common::stepped::contents_after_each_change;
 use ipc_core::Segment;
 use ipc_queue::mpmc::bytes::{Queue, Receiver, Sender};
 use ipc_queue::mpmc::{PopError, PushError};
 use std::path::PathBuf;
+use test_kit::stepped::contents_after_each_change;
 
 const BLOCKS: usize = 2;
 /// Longer than what fits into a slot.

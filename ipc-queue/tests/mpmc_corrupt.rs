@@ -109,10 +109,10 @@ fn every_call_comes_back_from_damaged_words() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn every_call_comes_back_from_words_damaged_meanwhile() {
-    use common::forked::Forked;
-    use common::stepper::run_to;
     use nix::sys::signal::{Signal, kill};
     use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    use test_kit::forked::Forked;
+    use test_kit::stepper::run_to;
 
     let mut stopped = 0;
     let rounds = from_env("MPMC_FUZZ", 40);

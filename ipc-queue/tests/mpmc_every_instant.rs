@@ -11,12 +11,12 @@ mod mpmc_common;
 #[path = "mpmc_every_instant/victim.rs"]
 mod victim;
 
-use common::forked::Forked;
 use common::line::Line;
-use common::stepper::NEVER;
 use ipc_queue::mpmc::{PopError, PushError, Queue, Receiver, Sender};
 use mpmc_common::{Random, from_env, unnamed};
 use nix::sys::signal::Signal;
+use test_kit::forked::Forked;
+use test_kit::stepper::NEVER;
 use victim::*;
 
 fn stride() -> u64 {

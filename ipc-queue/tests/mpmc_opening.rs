@@ -4,10 +4,10 @@ mod common;
 mod mpmc_common;
 
 use common::ShmName;
-use common::forked::Forked;
 use ipc_core::{Error, Place, Segment};
 use ipc_queue::mpmc::{OpenError, PopError, PushError, Queue};
 use mpmc_common::unnamed;
+use test_kit::forked::Forked;
 
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(32))]

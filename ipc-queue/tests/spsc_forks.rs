@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::forked::Forked;
 use common::unnamed;
 use ipc_core::Error;
 use ipc_process::{Process, run_if_worker, test_name};
 use ipc_queue::spsc::{OpenError, PopError, PushError, Ring};
 use std::time::Duration;
+use test_kit::forked::Forked;
 
 /// Runs a test in a process with one thread, as a forked child has only that one.
 fn alone(test: &'static str, body: fn()) {

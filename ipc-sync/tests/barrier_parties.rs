@@ -339,7 +339,7 @@ fn parties_are_killed_at_random_and_the_rest_resets_and_goes_on() {
             }
         }
     };
-    robust::kill_at_random("barrier", rounds(60), &segment, body, || {
+    robust::kill_at_random(rounds(60), &segment, body, || {
         let before = passes.get().unwrap();
         until("they pass", || passes.get().unwrap() > before);
     });

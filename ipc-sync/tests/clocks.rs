@@ -4,8 +4,6 @@
 mod common;
 
 use common::PATIENCE;
-use common::forked::Forked;
-use common::stepped::alone;
 use ipc_core::{Place, Segment, Wait};
 use ipc_process::test_name;
 use ipc_sync::{
@@ -17,6 +15,8 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
+use test_kit::solo::{alone, skip};
 
 /// A time that is to pass. Several slices.
 const SHORT: Duration = Duration::from_millis(35);
@@ -169,7 +169,7 @@ fn no_wait_asks_for_the_time_of_day() {
             });
             match waitpid(child.pid(), None).unwrap() {
                 WaitStatus::Stopped(_, Signal::SIGSTOP) => {}
-                WaitStatus::Exited(_, 1) => return common::stepped::skip(),
+                WaitStatus::Exited(_, 1) => return skip("this process may not trace"),
                 other => panic!("{other:?}"),
             }
             let waits = trace(&child).unwrap();

@@ -2,7 +2,6 @@
 
 mod common;
 
-use common::forked::Forked;
 use common::words::{is_held, set_word, word};
 use common::{PATIENCE, Peer, tell, until};
 use ipc_core::{Error, Place, SLICE, Segment};
@@ -12,6 +11,7 @@ use nix::sys::signal::{Signal, raise};
 use std::io::PipeWriter;
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
 
 const SCOPE: &str = "condvar";
 

@@ -147,7 +147,7 @@ fn four_go_on_while_they_are_killed_at_random() {
             taken.fetch_add(1).unwrap();
         }
     };
-    kill_at_random("counting semaphore", rounds(100), &segment, body, || {
+    kill_at_random(rounds(100), &segment, body, || {
         let before = taken.get().unwrap();
         signals.post(50).unwrap();
         posted += 50;

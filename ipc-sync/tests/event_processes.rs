@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::forked::Forked;
 use common::{PATIENCE, POLICIES, Peer, event, joined, somebody_sleeps, tell, until};
 use ipc_core::{Error, Segment, Wait};
 use ipc_process::{run_if_worker, test_name};
 use ipc_sync::{Event, EventError, Reset};
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
 
 const SCOPE: &str = "event";
 

@@ -4,10 +4,12 @@
 
 mod common;
 
-use common::stepped::{alone, contents_after_each_change, create, dead, skip};
+use common::leftover::{create, dead};
 use ipc_core::Segment;
 use ipc_process::test_name;
 use ipc_sync::{LockError, Mutex};
+use test_kit::solo::{alone, skip};
+use test_kit::stepped::contents_after_each_change;
 
 /// What the next one finds, after which the mutex is as good as new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ fn of_locking_changing_and_unlocking() {
             Mutex::open_in(&segment, "mutex").unwrap()
         };
         let Some(states) = contents_after_each_change(&path, before, |mutex| change(&mutex)) else {
-            return skip();
+            return skip("this process may not trace");
         };
         let mut found: Vec<_> = states
             .iter()
@@ -84,7 +86,7 @@ fn of_taking_over_from_the_dead() {
             Mutex::open_in(&segment, "mutex").unwrap()
         };
         let Some(states) = contents_after_each_change(&path, before, |mutex| change(&mutex)) else {
-            return skip();
+            return skip("this process may not trace");
         };
         let held_half_changed = states
             .iter()

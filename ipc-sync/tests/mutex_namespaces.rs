@@ -3,7 +3,6 @@
 
 mod common;
 
-use common::forked::Forked;
 use common::words::is_held;
 use common::{Peer, tell, until};
 use ipc_core::{Place, SLICE, Segment};
@@ -11,6 +10,7 @@ use ipc_process::{WorkResult, Worker, run_if_worker, test_name};
 use ipc_sync::{LockError, Mutex};
 use nix::sched::{CloneFlags, unshare};
 use std::os::fd::OwnedFd;
+use test_kit::forked::Forked;
 
 fn lock_and_stay(descriptor: OwnedFd) -> ! {
     let segment = Segment::open(descriptor).unwrap();

@@ -2,7 +2,6 @@
 
 mod common;
 
-use common::forked::Forked;
 use common::words::{is_contended, is_held};
 use common::{PATIENCE, POLICIES, Peer, tell, until};
 use ipc_core::{Error, Place, SLICE, Segment, Wait};
@@ -12,6 +11,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use std::io::PipeWriter;
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
 
 const SCOPE: &str = "once";
 /// Cells of the test with many.

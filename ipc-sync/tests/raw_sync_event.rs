@@ -3,11 +3,11 @@
 mod common;
 
 use common::PATIENCE;
-use common::forked::Forked;
 use ipc_sync::RawEvent;
 use raw_sync::Timeout;
 use raw_sync::events::{EventImpl, EventInit, EventState};
 use std::time::{Duration, Instant};
+use test_kit::forked::Forked;
 
 /// Memory that forked children share.
 struct Memory {

@@ -293,7 +293,7 @@ fn four_go_on_while_they_are_killed_at_random_again_and_again() {
             done.fetch_add(1).unwrap();
         }
     };
-    kill_at_random("rwlock", rounds(150), &segment, body, || {
+    kill_at_random(rounds(150), &segment, body, || {
         let before = done.get().unwrap();
         until("somebody goes on", || done.get().unwrap() > before);
     });

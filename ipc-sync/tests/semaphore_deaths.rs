@@ -340,7 +340,7 @@ fn four_go_on_while_they_are_killed_at_random_again_and_again() {
             done.fetch_add(1).unwrap();
         }
     };
-    kill_at_random("semaphore", kills, &segment, body, || {
+    kill_at_random(kills, &segment, body, || {
         // The others go on, and all permits are to be had.
         let before = done.get().unwrap();
         until("somebody goes on", || done.get().unwrap() > before);

@@ -181,7 +181,7 @@ fn four_go_on_while_they_are_killed_at_random_again_and_again() {
                 .unwrap();
         }
     };
-    kill_at_random("value", rounds(150), &segment, body, || {
+    kill_at_random(rounds(150), &segment, body, || {
         let before = value.get().unwrap();
         assert_eq!(before, [before[0]; 20]);
         until("somebody goes on", || value.get().unwrap()[0] > before[0]);

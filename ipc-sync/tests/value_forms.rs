@@ -270,7 +270,7 @@ fn damage_is_told_and_never_followed() {
     let array = Array::create_in(&segment, "array", 3, |at| [at as u64; 4]).unwrap();
     let info = segment.objects().unwrap().remove(0);
     let file = std::fs::File::from(segment.descriptor().unwrap());
-    let mut random = robust::Random::new("damage");
+    let mut random = robust::Random::seeded("SYNC_SEED");
     let mut told = 0;
     for _ in 0..3_000 {
         let word = random.below(u64::MAX) >> random.below(64);

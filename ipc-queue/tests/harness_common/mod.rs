@@ -4,14 +4,14 @@
 pub mod driver;
 pub mod worker;
 
+#[allow(unused_imports, reason = "each test program uses some of it")]
+pub use test_kit::patience::{PATIENCE, until};
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
-
-/// A run that takes longer hangs.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fails if `run` takes longer than `limit`. What hangs would hang for ever: then this process is
 /// ended, and with it its workers.
@@ -31,15 +31,6 @@ pub fn promptly<R>(limit: Duration, run: impl FnOnce() -> R) -> R {
     watchdog.join().unwrap();
     assert!(took < limit, "took {took:?}, more than {limit:?}");
     result
-}
-
-/// Waits for what no descriptor tells; looks every millisecond.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !condition() {
-        assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// A handle of a process that need not be a child of this one; none if it has ended and was

@@ -62,14 +62,12 @@ impl<S: Subject> Run<S> {
         let segment = segment_for(size, plan.senders + plan.receivers + 4);
         let subject = S::create(&segment, &plan);
         let ledger = Ledger::create(&segment, plan.senders as usize, MESSAGES_PER_SEAT);
-        let seed = from_env("MPMC_SEED", u64::from(std::process::id()));
-        println!("MPMC_SEED={seed}");
         let mut run = Self {
             workers: Vec::new(),
             stopped: Vec::new(),
             doubtful: HashSet::new(),
             orphaned: HashMap::new(),
-            random: Random::new(seed),
+            random: Random::seeded("MPMC_SEED"),
             kills: 0,
             stops: 0,
             plan,

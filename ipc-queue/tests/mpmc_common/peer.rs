@@ -1,12 +1,12 @@
 //! Another process that does one thing with a queue of its own opening, step by step.
 
-use crate::common::forked::Forked;
 use crate::common::line::Line;
 use ipc_core::{Payload, Segment};
 use ipc_queue::mpmc::Queue;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use std::os::fd::OwnedFd;
+use test_kit::forked::Forked;
 
 /// Killed and reaped on drop.
 pub struct Peer {

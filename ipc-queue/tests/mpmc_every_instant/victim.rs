@@ -1,11 +1,11 @@
 //! Who is killed or stopped: what it does, and what it says of it.
 
-use crate::common::forked::Forked;
 use crate::common::line::Line;
-use crate::common::stepper::{NEVER, run_to, steps_to_try};
 use ipc_queue::mpmc::{PushError, Queue};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use test_kit::forked::Forked;
+use test_kit::stepper::{NEVER, run_to, steps_to_try};
 
 /// A number, and what shows that it is whole.
 pub type Message = [u64; 2];

@@ -1,9 +1,10 @@
 //! What the tests of several guarantees need. Each test program uses a part of it.
 #![allow(dead_code, reason = "each test program uses some of it")]
-
-pub mod forked;
-pub mod stepped;
+pub mod leftover;
 pub mod words;
+
+#[allow(unused_imports, reason = "each test program uses some of it")]
+pub use test_kit::patience::{PATIENCE, until};
 
 use ipc_core::{Place, Segment, Wait};
 use ipc_process::{Process, Worker};
@@ -11,10 +12,7 @@ use ipc_sync::{Event, Reset};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
 
-/// What takes longer hangs.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const POLICIES: [Wait; 3] = [Wait::Busy, Wait::Adaptive, Wait::Park];
 
 /// A segment with an event called `event` in it.
@@ -22,16 +20,6 @@ pub fn event(reset: Reset) -> (Segment, Event) {
     let segment = Segment::create(Place::memfd("test"), 4096).unwrap();
     let event = Event::create_in(&segment, "event", reset).unwrap();
     (segment, event)
-}
-
-/// Polls for what another process does without telling anybody.
-#[track_caller]
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "not in time: {what}");
-        std::thread::sleep(Duration::from_micros(100));
-    }
 }
 
 /// Whether somebody has announced to sleep until the event is set.

@@ -1,8 +1,8 @@
 //! All that a kill at any instant of some work could leave in a segment.
 
 use super::Scratch;
-use super::stepped::contents_after_each_change;
 use ipc_core::Segment;
+use test_kit::stepped::contents_after_each_change;
 
 /// Runs `work` step by step in a process that opens a segment made by `create`, and calls `check`
 /// with a copy of that segment as each step that changed it has left it: all who were attached are

@@ -1,6 +1,6 @@
 //! A process executed one instruction after the other, to see everything that a kill could leave.
 
-use super::forked::Forked;
+use crate::forked::Forked;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;

@@ -26,6 +26,7 @@ impl Forked {
         }
     }
 
+    /// Its process id.
     pub fn pid(&self) -> Pid {
         self.pid.unwrap()
     }
@@ -52,6 +53,15 @@ impl Drop for Forked {
             let _ = kill(pid, Signal::SIGKILL);
             let _ = waitpid(pid, None);
         }
+    }
+}
+
+/// Runs `body` in a child that outlives this process: it has to end by itself, at the latest when
+/// a line of the test's breaks.
+pub fn orphan(body: impl FnOnce() -> i32) {
+    // SAFETY: as above.
+    if let ForkResult::Child = unsafe { fork() }.unwrap() {
+        end(body);
     }
 }
 

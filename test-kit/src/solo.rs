@@ -1,16 +1,14 @@
 //! Tests in processes of their own: for everything that concerns a whole process (descriptors,
 //! limits, user, namespaces, signals, forks), and for races between processes.
 
-use super::scratch::Scratch;
+use crate::patience::PATIENCE;
+use crate::scratch::Scratch;
 use ipc_process::{Process, Worker, run_if_worker};
 use std::ffi::OsStr;
 use std::io::{PipeReader, PipeWriter, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// A worker that takes longer hangs.
-pub const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Runs `body` in a process that does nothing else, with a directory that is removed afterwards
 /// however that process ends.
@@ -28,7 +26,7 @@ pub fn alone(test: &'static str, body: impl Fn(&Path)) {
         .under_test(test)
         .spawn()
         .unwrap();
-    let exit = process.join_timeout(PATIENCE).unwrap();
+    let exit = process.join_timeout(4 * PATIENCE).unwrap();
     exit.expect("the process hangs").into_result().unwrap();
 }
 
@@ -65,6 +63,7 @@ pub fn racer(
         .unwrap()
 }
 
+/// The end that racers wait at, and the one that lets them go by being closed.
 pub fn start_line() -> (PipeReader, PipeWriter) {
     std::io::pipe().unwrap()
 }

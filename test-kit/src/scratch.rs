@@ -9,16 +9,20 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// A new one, empty.
+    #[allow(clippy::new_without_default, reason = "one that makes a directory")]
     pub fn new() -> Self {
         let path = Path::new("/dev/shm").join(unique_name());
         std::fs::create_dir(&path).unwrap();
         Self { path }
     }
 
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The path of this name in it.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -34,17 +38,20 @@ impl Drop for Scratch {
 pub fn unique_name() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("ipc-core-test-{}-{count}", std::process::id())
+    format!("ipc-test-{}-{count}", std::process::id())
 }
 
 /// A name in `/dev/shm`, removed when dropped.
 pub struct ShmName(pub String);
 
 impl ShmName {
+    /// A new one, which nothing has yet.
+    #[allow(clippy::new_without_default, reason = "each is another")]
     pub fn new() -> Self {
         Self(unique_name())
     }
 
+    /// Whether there is such a file.
     pub fn exists(&self) -> bool {
         Path::new("/dev/shm")
             .join(&self.0)
