@@ -3,7 +3,7 @@
 mod common;
 
 use common::words::{is_contended, is_held};
-use common::{PATIENCE, POLICIES, Peer, tell, until};
+use common::{PATIENCE, POLICIES, Peer, TWO_SLICES, is_prompt, tell, until};
 use ipc_core::{Error, Place, SLICE, Segment, Wait};
 use ipc_process::{Process, Worker, run_if_worker, test_name};
 use ipc_sync::{OnceCell, OnceError};
@@ -102,8 +102,7 @@ fn begun(test: &str, segment: &Segment) -> Peer {
 fn a_killed_initialiser_is_replaced_within_two_slices() {
     become_worker();
     for (policy, wait) in POLICIES.into_iter().enumerate() {
-        let mut shortest = Duration::MAX;
-        for _ in 0..5 {
+        is_prompt(wait, TWO_SLICES, || {
             let (segment, cell) = cell();
             let killed = begun(test_name!(), &segment);
             let mut waiter = start("need", test_name!(), &segment, policy, b'r');
@@ -113,13 +112,11 @@ fn a_killed_initialiser_is_replaced_within_two_slices() {
             let start = Instant::now();
             killed.kill();
             assert_eq!(waiter.hear(), b'i', "{wait:?}");
-            shortest = shortest.min(start.elapsed());
+            let took = start.elapsed();
             let told = u64::from_ne_bytes(waiter.finish().try_into().unwrap());
             assert_eq!(cell.get().unwrap(), Some([told; 2]));
-        }
-        // The best of some, as somebody else may have the core; with time for the kill itself.
-        let limit = 2 * SLICE + Duration::from_millis(5);
-        assert!(shortest < limit, "{wait:?}: {shortest:?}");
+            took
+        });
     }
 }
 
@@ -208,11 +205,12 @@ fn killed_at_random_again_and_again_while_others_go_on() {
         let ready = || start("need-all", test_name!(), &segment, 1, b'r');
         let victims: Vec<_> = (0..4).map(|_| ready()).collect();
         let others: Vec<_> = (0..4).map(|_| ready()).collect();
-        for (number, victim) in victims.into_iter().enumerate() {
+        for (number, mut victim) in victims.into_iter().enumerate() {
             // Some while, a different one each time.
             let micros = (round * 4 + number as u64) * 397 % 3000;
             std::thread::sleep(Duration::from_micros(micros));
-            victim.kill();
+            // It may have got them all already.
+            victim.process.kill().unwrap();
         }
         let sums: Vec<_> = others.into_iter().map(Peer::finish).collect();
         let sum: u64 = cells

@@ -4,8 +4,16 @@ mod robust;
 
 use ipc_core::{Segment, Wait};
 use ipc_sync::{Barrier, BarrierError, CountingSemaphore, Latch, RwLock, Semaphore};
-use robust::{Peer, segment, undisturbed, until};
+use robust::{Peer, segment, until};
 use std::time::{Duration, Instant};
+
+/// A quarter of these took no longer. On a busy machine the others may have waited for a core as
+/// well.
+fn undisturbed(what: &str, mut delays: Vec<Duration>) -> Duration {
+    delays.sort();
+    println!("{what}: {delays:?}");
+    delays[delays.len() / 4]
+}
 
 /// The delay must be much less than a slice, if not at once, then when the machine is less busy.
 #[track_caller]

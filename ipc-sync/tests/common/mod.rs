@@ -4,15 +4,20 @@ pub mod leftover;
 pub mod words;
 
 #[allow(unused_imports, reason = "each test program uses some of it")]
-pub use test_kit::patience::{PATIENCE, until};
+pub use test_kit::patience::{PATIENCE, is_prompt, until};
 
-use ipc_core::{Place, Segment, Wait};
+use ipc_core::{Place, SLICE, Segment, Wait};
 use ipc_process::{Process, Worker};
 use ipc_sync::{Event, Reset};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
+/// In which what a death left is found, with time for the kill itself.
+pub const TWO_SLICES: Duration = SLICE
+    .saturating_mul(2)
+    .saturating_add(Duration::from_millis(5));
 pub const POLICIES: [Wait; 3] = [Wait::Busy, Wait::Adaptive, Wait::Park];
 
 /// A segment with an event called `event` in it.

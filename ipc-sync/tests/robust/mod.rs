@@ -9,16 +9,20 @@ pub use peer::{Line, Peer};
 #[allow(unused_imports, reason = "each test program uses some of it")]
 pub use test_kit::{
     forked::Forked,
-    patience::{PATIENCE, until},
+    patience::{PATIENCE, is_prompt, until},
     random::Random,
     scratch::Scratch,
 };
 
-use ipc_core::{Place, Segment, Wait};
+use ipc_core::{Place, SLICE, Segment, Wait};
 use std::time::Duration;
 
 /// A time-out that is to pass.
 pub const SHORT: Duration = Duration::from_millis(20);
+/// In which what a death left is found, with time for the kill itself.
+pub const TWO_SLICES: Duration = SLICE
+    .saturating_mul(2)
+    .saturating_add(Duration::from_millis(5));
 pub const POLICIES: [Wait; 3] = [Wait::Busy, Wait::Adaptive, Wait::Park];
 
 pub fn segment() -> Segment {
@@ -27,14 +31,6 @@ pub fn segment() -> Segment {
         .size(256 << 10)
         .create()
         .unwrap()
-}
-
-/// A quarter of these took no longer. On a busy machine the others may have waited for a core as
-/// well.
-pub fn undisturbed(what: &str, mut delays: Vec<Duration>) -> Duration {
-    delays.sort();
-    println!("{what}: {delays:?}");
-    delays[delays.len() / 4]
 }
 
 /// How often a soak repeats: `SYNC_ROUNDS`, or a few.
