@@ -18,7 +18,7 @@ fn undisturbed(what: &str, mut delays: Vec<Duration>) -> Duration {
 /// The delay must be much less than a slice, if not at once, then when the machine is less busy.
 #[track_caller]
 fn is_prompt(mut delay: impl FnMut() -> Duration) {
-    let is_prompt = (0..5).any(|_| {
+    let is_prompt = (0..25).any(|_| {
         let delay = undisturbed("woken after", (0..8).map(|_| delay()).collect());
         delay < Duration::from_millis(4)
     });
