@@ -57,3 +57,8 @@ pub use words::{WordCounter, WordCounts, WordCountsError};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The cookbook's programs, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+pub struct Cookbook;
