@@ -202,3 +202,63 @@ fn objects_are_as_long_as_the_table_says() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Where a part of the directory's entry lies, as the table says.
+fn entry_at(part: &str) -> usize {
+    let text = read("ARCHITECTURE.md");
+    let (_, table) = text.split_once("| entry at | length | what |").unwrap();
+    let mut end = 0;
+    let mut found = None;
+    for row in table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+    {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let number = |at: usize| cells[at].parse::<usize>().unwrap();
+        assert_eq!(number(0), end, "{row}");
+        end += number(1);
+        if cells[2].split([':', ' ']).next() == Some(part) || cells[2] == part {
+            found = Some(number(0));
+        }
+    }
+    assert_eq!(end, 256);
+    found.unwrap_or_else(|| panic!("no {part}"))
+}
+
+#[test]
+fn the_directory_lies_as_the_tables_say() {
+    const PARTICIPANTS: u32 = 3;
+    const HANDLES: u32 = 5;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("segment");
+    let segment = Segment::builder(&path)
+        .participants(PARTICIPANTS)
+        .handles(HANDLES)
+        .create()
+        .unwrap();
+    Mutex::create_in(&segment, "the name", 0x0102_0304_u32).unwrap();
+    let info = segment.objects().unwrap().remove(0);
+    let bytes = std::fs::read(&path).unwrap();
+    let entry_begins =
+        (512 + 64 * PARTICIPANTS as usize + 8 * HANDLES as usize).next_multiple_of(128);
+    let entry = &bytes[entry_begins..];
+    let number = |part| {
+        let at = entry_at(part);
+        u64::from_ne_bytes(entry[at..at + 8].try_into().unwrap())
+    };
+    let text = |part, expected: &str| entry[entry_at(part)..].starts_with(expected.as_bytes());
+    assert_eq!(number("offset"), info.offset);
+    assert_eq!(number("space"), info.len.next_multiple_of(128));
+    assert_eq!(number("length"), info.len);
+    assert_eq!(number("element size"), 4);
+    assert_eq!(number("element alignment"), 4);
+    assert_eq!(number("config"), info.config[0]);
+    assert!(text("kind", "mutex\0") && text("name", "the name\0") && text("element type", "u32\0"));
+    assert!(number("checksum of 8 to 232") != 0);
+    // The value follows the mutex's word, which is 8 bytes long.
+    let value = info.offset as usize + 8;
+    assert_eq!(bytes[value..value + 4], 0x0102_0304_u32.to_ne_bytes());
+    // The heap follows the directory, of 64 entries.
+    assert_eq!(info.offset as usize, entry_begins + 64 * 256);
+}
