@@ -57,3 +57,18 @@ pub use words::{WordCounter, WordCounts, WordCountsError};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The cookbook's programs, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+pub struct Cookbook;
+
+/// The programs for those who come from Python.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/python.md")]
+pub struct Python;
+
+/// The program that shows how a kind of object is made.
+#[cfg(doctest)]
+#[doc = include_str!("../../CONTRIBUTING.md")]
+pub struct Contributing;
