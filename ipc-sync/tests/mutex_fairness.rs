@@ -34,26 +34,49 @@ fn contend(worker: &mut Worker) -> WorkResult {
     Ok(())
 }
 
+/// Wants no lock; its result is how long it waited for a core at most.
+fn observe(worker: &mut Worker) -> WorkResult {
+    const NAP: Duration = Duration::from_millis(1);
+    let start = Instant::now();
+    let mut longest = Duration::ZERO;
+    while start.elapsed() < ROUND {
+        let asked = Instant::now();
+        std::thread::sleep(NAP);
+        longest = longest.max(asked.elapsed().saturating_sub(NAP));
+    }
+    worker.set_result(&(longest.as_nanos() as u64).to_ne_bytes())?;
+    Ok(())
+}
+
+fn told(peer: Peer) -> Duration {
+    Duration::from_nanos(u64::from_ne_bytes(peer.finish().try_into().unwrap()))
+}
+
 #[test]
 fn of_eight_contenders_none_waits_for_a_tenth_of_a_second() {
-    run_if_worker(test_name!(), &[("contend", &contend)]);
-    let mut longest = Vec::new();
-    // On a machine with other work a process may lose its core for as long; not in every round.
+    run_if_worker(
+        test_name!(),
+        &[("contend", &contend), ("observe", &observe)],
+    );
+    let mut rounds = Vec::new();
+    // On a machine with other work a process may lose its core for as long; not in every round. On
+    // a very busy one who has the mutex does in each, and so does who is to have it next: that is
+    // what an observer is for.
     for _ in 0..8 {
         let segment = Segment::create(Place::memfd("test"), 4096).unwrap();
         let mutex = Mutex::create_in(&segment, "mutex", 0u64).unwrap();
-        let start = || Peer::start(test_name!(), "contend", test_name!(), &segment, &[]);
-        let peers: Vec<_> = (0..CONTENDERS).map(|_| start()).collect();
-        let waits = peers
-            .into_iter()
-            .map(|it| u64::from_ne_bytes(it.finish().try_into().unwrap()));
-        longest.push(Duration::from_nanos(waits.max().unwrap()));
+        let start = |role| Peer::start(test_name!(), role, test_name!(), &segment, &[]);
+        let observer = start("observe");
+        let peers: Vec<_> = (0..CONTENDERS).map(|_| start("contend")).collect();
+        let longest = peers.into_iter().map(told).max().unwrap();
+        let for_a_core = told(observer);
         assert!(mutex.get().unwrap() > 10_000, "nothing was done");
-        if *longest.last().unwrap() < LONGEST {
+        if longest < LONGEST.max(4 * for_a_core) {
             return;
         }
+        rounds.push((longest, for_a_core));
     }
-    panic!("the longest wait of each round: {longest:?}");
+    panic!("the longest waits for the mutex, and for a core: {rounds:?}");
 }
 
 /// As one left it that was woken for the free mutex and was stopped or killed then.
