@@ -109,7 +109,10 @@ impl<S: Subject> Run<S> {
                 self.resume_one();
             }
             if self.random.below(self.plan.stop_one_in) == 0 && !self.stopped.contains(&victim) {
-                self.workers[victim].1.stop().unwrap();
+                let (seat, process) = &mut self.workers[victim];
+                if let Err(error) = process.stop() {
+                    panic!("{seat:?}: {error}: {}", process.join().unwrap());
+                }
                 self.stopped.push(victim);
                 self.stops += 1;
             } else {
@@ -132,6 +135,8 @@ impl<S: Subject> Run<S> {
 
     fn kill(&mut self, victim: usize) {
         let (seat, process) = &mut self.workers[victim];
+        // None ends by itself before it is told to.
+        assert!(process.is_alive(), "{seat:?}: {}", process.join().unwrap());
         process.kill().unwrap();
         process.join().unwrap();
         self.stopped.retain(|&it| it != victim);
