@@ -26,8 +26,8 @@ const ROUNDS: u32 = 8;
 
 /// A yield that finds nobody else takes a tenth of this.
 const NOTICEABLE: Duration = Duration::from_micros(5);
-/// What somebody who answers soon does not take.
-const DEAR: Duration = Duration::from_micros(200);
+/// Less than a time slice, and more than somebody takes who answers soon.
+const DEAR: Duration = Duration::from_micros(500);
 /// So that yields that are too dear take a few percent of the time.
 const DEAR_FOR: u64 = 32;
 
@@ -49,12 +49,14 @@ thread_local! {
     static EXPERIENCE: Experience = const { Experience::new() };
 }
 
-/// Who wants the core.
+/// Who wants the core on which the caller runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
+    /// Nobody else.
     ByNobody,
-    /// And they had it.
+    /// Others, perhaps the awaited one, and they had it.
     ByOthers,
+    /// Nobody was asked: it was dear lately, or there is no time for it.
     Unknown,
 }
 
@@ -102,7 +104,7 @@ pub(crate) fn spin_a_while<T>(
         return Some(found);
     }
     for _ in 0..ROUNDS {
-        match ask_others(deadline) {
+        match give_way(deadline) {
             Wanted::ByNobody => {}
             Wanted::ByOthers => return ready(),
             Wanted::Unknown => return spin_if_worthwhile(ready),
@@ -135,11 +137,11 @@ fn spin_if_worthwhile<T>(ready: &mut impl FnMut() -> Option<T>) -> Option<T> {
     found
 }
 
-/// Gives up the core for as long as others want it.
-fn ask_others(deadline: Deadline) -> Wanted {
+/// Gives up the core for as long as others want it, if that was not too dear lately and the
+/// deadline is not near: who else wants the core may have it for some milliseconds.
+fn give_way(deadline: Deadline) -> Wanted {
     let before = deadline::now();
-    // Who else wants the core has it for a time slice, so not when the time is short.
-    if deadline < Deadline::after(SLICE) || !EXPERIENCE.with(|it| it.may_yield(before)) {
+    if deadline.is_near(before, SLICE) || !EXPERIENCE.with(|it| it.may_yield(before)) {
         return Wanted::Unknown;
     }
     std::thread::yield_now();
