@@ -3,9 +3,9 @@
 
 use super::ledger::{Held, Ledger, Phase};
 use super::worker::{Form, Kind, SCOPE, Seat};
-use super::{Random, from_env, segment};
+use super::{Random, from_env, segment_for};
 use ipc_core::{Segment, Wait};
-use ipc_process::Process;
+use ipc_process::{ExitStatusKind, Process};
 use ipc_queue::mpmc::Stats;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -58,7 +58,8 @@ pub struct Run<S> {
 impl<S: Subject> Run<S> {
     fn new(plan: Plan, test: &'static str) -> Self {
         let size = S::bytes(&plan) + Ledger::bytes(plan.senders as usize, MESSAGES_PER_SEAT);
-        let segment = segment(size);
+        // Hardly more than there are of them: whoever joins must first sweep the dead.
+        let segment = segment_for(size, plan.senders + plan.receivers + 4);
         let subject = S::create(&segment, &plan);
         let ledger = Ledger::create(&segment, plan.senders as usize, MESSAGES_PER_SEAT);
         let seed = from_env("MPMC_SEED", u64::from(std::process::id()));
@@ -111,7 +112,7 @@ impl<S: Subject> Run<S> {
             if self.random.below(self.plan.stop_one_in) == 0 && !self.stopped.contains(&victim) {
                 let (seat, process) = &mut self.workers[victim];
                 if let Err(error) = process.stop() {
-                    panic!("{seat:?}: {error}: {}", process.join().unwrap());
+                    panic!("{seat:?}: {error}: {:?}", process.join());
                 }
                 self.stopped.push(victim);
                 self.stops += 1;
@@ -135,10 +136,10 @@ impl<S: Subject> Run<S> {
 
     fn kill(&mut self, victim: usize) {
         let (seat, process) = &mut self.workers[victim];
-        // None ends by itself before it is told to.
-        assert!(process.is_alive(), "{seat:?}: {}", process.join().unwrap());
         process.kill().unwrap();
-        process.join().unwrap();
+        let exit = process.join().unwrap();
+        // None ends by itself as long as there are some to kill.
+        assert_eq!(exit.status, ExitStatusKind::Signal(9), "{seat:?}: {exit:?}");
         self.stopped.retain(|&it| it != victim);
         self.kills += 1;
         match seat.kind {

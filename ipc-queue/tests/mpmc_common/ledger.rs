@@ -12,7 +12,8 @@ static KIND: Kind = Kind {
     // Nobody holds anything in it.
     sweep: |_, _| Ok(()),
 };
-// A worker that finds the segment full of dead ones sweeps before it opens the ledger.
+
+// Who joins a full segment sweeps its dead before it has opened the ledger.
 ipc_core::register_at_start!(KIND);
 
 const NAME: &str = "ledger";
