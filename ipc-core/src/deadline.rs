@@ -45,6 +45,11 @@ impl Deadline {
         self.min(other)
     }
 
+    /// Whether it lies less than `wait` behind `now`, in nanoseconds of the clock.
+    pub(crate) fn is_near(self, now: u64, wait: Duration) -> bool {
+        self.nanos < now.saturating_add(wait.as_nanos() as u64)
+    }
+
     pub(crate) fn as_timespec(self) -> Option<libc::timespec> {
         (self != Self::NEVER).then_some(libc::timespec {
             tv_sec: (self.nanos / 1_000_000_000) as libc::time_t,
@@ -79,6 +84,15 @@ mod tests {
             Deadline::PAST,
             "never is later than everything"
         );
+    }
+
+    #[test]
+    fn near_is_what_comes_within_the_wait() {
+        let wait = Duration::from_nanos(10);
+        assert!(Deadline::PAST.is_near(1, wait));
+        assert!(Deadline { nanos: 110 }.is_near(101, wait));
+        assert!(!Deadline { nanos: 110 }.is_near(100, wait));
+        assert!(!Deadline::NEVER.is_near(u64::MAX - 1, wait));
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod payload;
 mod place;
 mod segment;
 mod shared;
+mod spin;
 mod survey;
 mod sweep;
 mod text;

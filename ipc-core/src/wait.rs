@@ -6,6 +6,7 @@ use crate::deadline::Deadline;
 use crate::fence::Fences;
 #[cfg(not(loom))]
 use crate::futex;
+use crate::spin::spin_a_while;
 use std::time::Duration;
 
 /// How a blocking call waits.
@@ -14,7 +15,8 @@ use std::time::Duration;
 pub enum Wait {
     /// Spins until the end. The shortest reaction, and a whole core while waiting.
     Busy,
-    /// Spins for some tens of microseconds, about what a sleep and a wake cost, then sleeps.
+    /// Spins for some tens of microseconds, about what a sleep and a wake cost, then sleeps. Sleeps
+    /// sooner where others want the core: perhaps the awaited one does.
     #[default]
     Adaptive,
     /// Sleeps at once. The least processor time, and a wake for each message.
@@ -27,9 +29,6 @@ pub const SLICE: Duration = Duration::from_millis(10);
 
 /// Polls between two looks at the clock while spinning.
 const POLLS_PER_LOOK: u32 = 256;
-/// Polls of the adaptive policy before it gives up its core, and before it sleeps.
-const SPINS: u32 = 2_000;
-const YIELDS: u32 = 8;
 
 /// A word of shared memory that says whether somebody sleeps, and on which they sleep.
 ///
@@ -212,25 +211,4 @@ fn spin<T, E>(
             }
         }
     }
-}
-
-fn spin_a_while<T>(deadline: Deadline, ready: &mut impl FnMut() -> Option<T>) -> Option<T> {
-    for _ in 0..SPINS {
-        if let Some(found) = ready() {
-            return Some(found);
-        }
-        std::hint::spin_loop();
-    }
-    // More processes than cores: let the one that is awaited run.
-    // A yield lasts for as long as the others want, so not when the time is short.
-    for _ in 0..YIELDS {
-        if deadline < Deadline::after(SLICE) {
-            break;
-        }
-        std::thread::yield_now();
-        if let Some(found) = ready() {
-            return Some(found);
-        }
-    }
-    None
 }

@@ -11,6 +11,8 @@ use common::words;
 use ipc_core::futex::{self, Woken};
 use ipc_core::{Bell, Deadline, Fences, Place, SLICE, Segment, SharedLayout, SharedRef, Wait};
 use ipc_process::{WorkResult, Worker, run_if_worker, test_name};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -145,6 +147,57 @@ fn every_policy_delivers_every_value_in_order() {
     run_if_worker(test_name!(), &[("answer", &answer)]);
     for policy in POLICIES {
         ask(test_name!(), policy, 1_000);
+    }
+}
+
+/// Binds this thread, and whom it starts, to one of its processors.
+fn bind_to_one_processor() {
+    let me = Pid::from_raw(0);
+    let all = sched_getaffinity(me).unwrap();
+    let mut one = CpuSet::new();
+    let first = (0..CpuSet::count()).find(|&it| all.is_set(it).unwrap());
+    one.set(first.unwrap()).unwrap();
+    sched_setaffinity(me, &one).unwrap();
+}
+
+/// Who polls there keeps the awaited one from its work: a spin has some two thousand polls.
+#[test]
+fn two_on_one_processor_do_not_spin_for_each_other() {
+    run_if_worker(test_name!(), &[("answer", &answer)]);
+    const ROUNDS: u32 = 2_000;
+    bind_to_one_processor();
+    // In the second case the time is too short for giving up the processor.
+    for patience in [Duration::MAX, SLICE / 2] {
+        let (segment, post) = post();
+        let fences = segment.attachment().fences();
+        let mut params = vec![1]; // Adaptive
+        params.extend(ROUNDS.to_ne_bytes());
+        let descriptor = segment.descriptor().unwrap();
+        let mut peer = Peer::start_with(test_name!(), "answer", descriptor, &params);
+        let (mut waits, polls) = (0u32, Cell::new(0u32));
+        for round in 1..=u64::from(ROUNDS) {
+            post.question.store(round, Ordering::Release);
+            post.there.ring(fences);
+            let ready = || {
+                polls.set(polls.get() + 1);
+                (post.answer.load(Ordering::Acquire) >= round).then_some(())
+            };
+            let wait = || {
+                let late = Deadline::after(patience);
+                let waited = post
+                    .back
+                    .wait(Wait::Adaptive, fences, late, ready, || Ok(()));
+                waited.unwrap_or_else(|never: Infallible| match never {})
+            };
+            waits += 1;
+            while wait().is_none() {
+                waits += 1;
+            }
+        }
+        peer.line.hear_word();
+        peer.finish();
+        let each = polls.get() / waits;
+        assert!(each < 500, "{each} polls a wait, {waits} waits");
     }
 }
 

@@ -3,10 +3,12 @@
 mod common;
 
 use common::line::Line;
+use common::raw::{self, Raw};
 use common::{PATIENCE, until};
 use ipc_core::{Error, Place, Wait};
 use ipc_process::{Process, WorkResult, Worker, run_if_worker, test_name};
 use ipc_queue::channel::{Channel, End, OpenError, RecvError, RequestError, SendError};
+use ipc_queue::spsc::bytes::ByteRing;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use test_kit::forked::Forked;
@@ -74,6 +76,22 @@ fn look_and_die(worker: &mut Worker) -> WorkResult {
     unreachable!("killed");
 }
 
+/// Fills its direction, asks, and says what became of the request: [2, whether it was sent].
+fn ask_for_a_while(worker: &mut Worker) -> WorkResult {
+    let timeout = u64::from_ne_bytes(worker.params().try_into()?);
+    let mut end = Channel::open(worker.take_fd("channel")?)?.first()?;
+    let line = Line::over(worker.take_fd("line")?);
+    end.set_wait(Wait::Park);
+    end.send(&[0; 16])?;
+    line.say([1, 0]);
+    match end.request_timeout(&[1; 16], &mut Vec::new(), Duration::from_millis(timeout)) {
+        Err(RequestError::Send(SendError::TimedOut)) => line.say([2, 0]),
+        Err(RequestError::Receive(RecvError::TimedOut)) => line.say([2, 1]),
+        other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
 fn become_worker() {
     run_if_worker(
         SCOPE,
@@ -82,16 +100,21 @@ fn become_worker() {
             ("be busy", &be_busy),
             ("take and die", &take_and_die),
             ("look and die", &look_and_die),
+            ("ask for a while", &ask_for_a_while),
         ],
     );
 }
 
 /// A worker that has said that it is where it should be.
 fn start(test: &str, channel: &Channel, role: &str, end: &str) -> (Process, Line) {
+    start_with(test, channel, role, end.as_bytes())
+}
+
+fn start_with(test: &str, channel: &Channel, role: &str, params: &[u8]) -> (Process, Line) {
     let (line, theirs) = Line::pair();
     let process = Process::builder(SCOPE, role)
         .under_test(test)
-        .params(end.as_bytes())
+        .params(params)
         .fd("channel", channel.segment().descriptor().unwrap())
         .fd("line", OwnedFd::from(theirs))
         .spawn()
@@ -222,6 +245,39 @@ fn a_request_whose_server_dies_ends_and_a_successor_answers_what_was_not_taken()
                 client.request_timeout(b"second", reply, PATIENCE).unwrap();
                 assert_eq!(reply, b"second");
             });
+        }
+    }
+}
+
+/// Its time passes while it is stopped, waiting for room: none is left for the reply.
+#[test]
+fn a_request_and_its_reply_share_one_time() {
+    become_worker();
+    const CAPACITY: usize = 32;
+    let second_ring = ByteRing::size_for(CAPACITY, 16).unwrap() as u64;
+    // Longer each time: on a busy machine it may pass before it can be stopped.
+    for timeout in (0..).map(|attempt| Duration::from_millis(200 << attempt)) {
+        assert!(timeout < PATIENCE, "it never waits for room");
+        let channel = unnamed(CAPACITY, 16);
+        let mut server = channel.second().unwrap();
+        let params = (timeout.as_millis() as u64).to_ne_bytes();
+        let (mut asks, line) = start_with(test_name!(), &channel, "ask for a while", &params);
+        let to_server = Raw::first_of(channel.segment());
+        until("it waits for room, or has given up", || {
+            to_server.producer_sleeps() || !asks.is_alive()
+        });
+        if asks.stop().is_ok() {
+            drop(server.take().unwrap());
+            // Not for something to happen, but for the time to be over.
+            std::thread::sleep(timeout);
+            asks.resume().unwrap();
+        }
+        let [_, was_sent] = line.hear().expect("it says what became of it");
+        asks.join().unwrap().into_result().unwrap();
+        if was_sent == 1 {
+            let to_client = Raw::first_of_at(channel.segment(), second_ring);
+            assert_eq!(to_client.get(raw::BELLS), 0, "it waited for the reply");
+            return;
         }
     }
 }
