@@ -50,6 +50,8 @@
 //! runs the first. Within a `#[test]`, tell the test's name with [`Harness::under_test`].
 
 mod batch;
+mod bytes;
+mod carrier;
 mod crew;
 mod disturb;
 mod envelope;
@@ -60,12 +62,15 @@ mod monitor;
 mod record;
 mod report;
 mod run;
+mod sequence;
 mod signals;
 mod sink;
 mod source;
 mod stage;
 
-pub use batch::Batch;
+pub use batch::{Batch, Iter};
+pub use bytes::Grant;
+pub use carrier::Message;
 pub use error::{CommitError, HarnessError, ReceiveError, SendError};
 pub use ipc_process::{Params, WorkResult, test_name};
 pub use report::{Messages, Progress, Report, Survived, WorkerReport};
