@@ -42,10 +42,10 @@ impl<'s, 'a, T: Message + ?Sized> Batch<'s, 'a, T> {
     /// their numbers; [`Harness::on_effect`](super::Harness::on_effect) gets it in the parent, once.
     ///
     /// # Errors
-    /// [`CommitError`] if there is no memory for the effect: the messages were given back.
+    /// [`CommitError::NoMemory`] if there is none for the effect: the messages were given back.
+    /// [`CommitError::Forked`] in a forked child, which has no messages.
     pub fn commit(self, effect: &[u8]) -> Result<(), CommitError> {
-        let len = effect.len();
-        (self.sink.settle_with(effect)).map_err(|source| CommitError { len, source })
+        self.sink.settle_with(effect)
     }
 }
 

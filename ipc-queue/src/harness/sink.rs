@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::carrier::{Carrier, HeldOf, Inlet, KeptOf, Message, QueueOf, ReceiverOf};
-use super::error::{HarnessError, ReceiveError};
+use super::error::{CommitError, HarnessError, ReceiveError};
 use super::journal::Journal;
 use super::ledger::{Delivery, Ledger, Novelty};
 use super::record::{MOST, Settled, digest};
@@ -10,7 +10,7 @@ use super::stage::Seat;
 use crate::mpmc::PopError;
 use ipc_core::{Payload, Segment};
 use ipc_process::{Params, Worker};
-use std::{fmt, io};
+use std::fmt;
 
 /// The consumer's end, given to the function of [`Harness::consumers`](super::Harness::consumers).
 pub struct Sink<'a, T: Message + ?Sized> {
@@ -147,9 +147,14 @@ impl<'a, T: Message + ?Sized> Sink<'a, T> {
     }
 
     /// Settles what is held, with an effect.
-    pub(super) fn settle_with(&mut self, effect: &[u8]) -> io::Result<()> {
-        let end = self.settled.journal_end;
-        self.settled.journal_end = self.journal.append(end, effect)?;
+    pub(super) fn settle_with(&mut self, effect: &[u8]) -> Result<(), CommitError> {
+        if self.is_forked() {
+            return Err(CommitError::Forked);
+        }
+        let (end, len) = (self.settled.journal_end, effect.len());
+        let appended = self.journal.append(end, effect);
+        self.settled.journal_end =
+            appended.map_err(|source| CommitError::NoMemory { len, source })?;
         self.settle();
         Ok(())
     }
