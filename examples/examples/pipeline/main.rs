@@ -157,19 +157,19 @@ fn read_text(options: &Options) -> Result<(Params, examples::Summary), Error> {
     Ok((text, corpus))
 }
 
-/// The length of the longest message that the text makes.
+/// The length of the longest message that the text makes, a line if it is above the limit.
 fn longest_piece(text: &[u8], limit: usize) -> Result<usize, Error> {
-    let (mut number, mut longest) = (1, 0);
+    let (mut at, mut longest) = (0, 0);
     for piece in pieces(text) {
         if piece.len() > limit {
-            // A single line, since the limit is not below the length of a piece.
+            let newlines = text[..at].iter().filter(|&&byte| byte == b'\n');
             return Err(Error::LineTooLong {
-                number,
+                number: 1 + newlines.count(),
                 length: piece.len(),
                 longest: limit,
             });
         }
-        number += piece.iter().filter(|&&byte| byte == b'\n').count();
+        at += piece.len();
         longest = longest.max(piece.len());
     }
     Ok(longest)

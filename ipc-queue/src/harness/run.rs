@@ -32,7 +32,8 @@ type Consume<'a, T> = Box<dyn Fn(&mut Sink<'_, T>) -> WorkResult + 'a>;
 type OnProgress<'a> = Box<dyn FnMut(&Progress) + 'a>;
 type OnEffect<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
-/// Producer and consumer processes around a queue. See the [module](super).
+/// Producer and consumer processes around a queue. See the [module](super). `T` is what they send:
+/// a [`Payload`](ipc_core::Payload), or `[u8]`.
 #[must_use = "nothing happens before `run`"]
 pub struct Harness<'a, T: Message + ?Sized> {
     name: String,

@@ -122,3 +122,113 @@ impl Queue {
         }))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use ipc_core::Place;
+
+    fn queue() -> Queue {
+        Queue::create(Place::memfd("held"), 4, 500).unwrap()
+    }
+
+    #[test]
+    fn what_is_held_stays_until_it_is_settled() {
+        let queue = queue();
+        let (mut tx, mut rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
+        for byte in 1..=4 {
+            tx.push(&[byte; 200]).unwrap();
+        }
+        let first = rx.hold().unwrap().unwrap();
+        let second = rx.hold_next().unwrap();
+        let third = rx.hold_next().unwrap();
+        let fourth = rx.hold_next().unwrap();
+        assert!(rx.hold_next().is_none());
+        assert!(matches!(tx.try_push(b""), Err(PushError::Full)));
+        for (held, byte) in [(&third, 3), (&first, 1), (&fourth, 4), (&second, 2)] {
+            assert_eq!(rx.bytes_of(held), Some(&[byte; 200][..]));
+            assert_eq!(held.redeliveries(), 0);
+        }
+        rx.give_back_held(first);
+        let again = rx.hold().unwrap().unwrap();
+        assert_eq!(rx.bytes_of(&again), Some(&[1; 200][..]));
+        assert_eq!(again.redeliveries(), 1);
+        rx.finish_held(second);
+        tx.try_push(b"").unwrap();
+        // The dropped receiver gives back what it holds.
+        drop(rx);
+        let mut rx = queue.receiver().unwrap();
+        let mut lens = Vec::new();
+        for _ in 0..4 {
+            let held = rx.hold().unwrap().unwrap();
+            lens.push(rx.bytes_of(&held).unwrap().len());
+            rx.finish_held(held);
+        }
+        lens.sort();
+        assert_eq!(lens, [0, 200, 200, 200]);
+        assert!(rx.hold_next().is_none());
+        let survey = queue.survey().unwrap();
+        assert!(
+            survey
+                .classes
+                .iter()
+                .all(|class| class.free == class.blocks)
+        );
+    }
+
+    #[test]
+    fn one_whose_description_is_damaged_has_no_bytes() {
+        let queue = queue();
+        let (mut tx, mut rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
+        tx.push(&[1; 200]).unwrap();
+        tx.push(&[2; 200]).unwrap();
+        let first = rx.hold().unwrap().unwrap();
+        // The next slot says that its message lies where this one does.
+        let elsewhere = first.extent.unwrap();
+        tx.store.describe(first.taken.index + 1, &elsewhere, 200);
+        assert!(!queue.any_begins(|start| *start == [2]).unwrap());
+        let second = rx.hold_next().unwrap();
+        assert_eq!(rx.bytes_of(&second), None);
+        rx.finish_held(second);
+        assert_eq!(rx.bytes_of(&first), Some(&[1; 200][..]));
+        rx.finish_held(first);
+        assert!(queue.is_empty().unwrap());
+    }
+
+    #[test]
+    fn a_look_finds_what_waits_and_what_is_held_and_nothing_else() {
+        let queue = queue();
+        let (mut tx, mut rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
+        for message in [&b"finished"[..], b"held", &[b'l'; 300], b""] {
+            tx.push(message).unwrap();
+        }
+        let finished = rx.hold().unwrap().unwrap();
+        rx.finish_held(finished);
+        let _held = rx.hold().unwrap();
+        let finds = |start: &[u8; 2]| queue.any_begins(|it| it == start).unwrap();
+        assert!(finds(b"he") && finds(b"ll"));
+        assert!(!finds(b"fi") && !finds(b"\0\0"));
+        assert!(queue.any_begins::<0>(|_| true).unwrap());
+        assert!(!queue.any_begins::<301>(|_| true).unwrap());
+    }
+
+    #[test]
+    fn who_waits_for_room_is_asked_whether_to_go_on() {
+        let queue = queue();
+        let mut tx = queue.sender().unwrap();
+        for _ in 0..4 {
+            tx.push(b"full").unwrap();
+        }
+        let asked = std::cell::Cell::new(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 3
+        };
+        let look = Duration::from_millis(1);
+        let refused = tx.reserve_while(5, look, go_on).unwrap_err();
+        assert!(matches!(refused, PushError::TimedOut), "{refused}");
+        assert_eq!(asked.get(), 3);
+        let refused = tx.reserve_while(501, look, || true).unwrap_err();
+        assert!(matches!(refused, PushError::TooLong { .. }), "{refused}");
+    }
+}
