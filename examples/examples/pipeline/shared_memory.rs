@@ -4,8 +4,9 @@ use crate::lane::{Error, Lane, Work};
 use examples::{PIECE_LEN, WordCounter, WordCounts, pieces};
 use ipc_queue::harness::{Harness, Params, Report, Sink, Source, WorkResult};
 
-/// Messages in the queue: 1 MiB of text, which fits a second-level cache.
-const CAPACITY: usize = 256;
+/// Messages in the queue: of one consumer two batches, one to count while the other is sent. (While
+/// the consumer keeps up, the same few blocks are used again and again, whatever this is.)
+const CAPACITY: usize = 512;
 
 /// How many there are, and what happens to them.
 #[derive(Clone, Copy, Debug)]
