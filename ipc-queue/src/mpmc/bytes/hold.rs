@@ -126,7 +126,7 @@ impl Queue {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use ipc_core::Place;
+    use ipc_core::{Place, Segment};
 
     fn queue() -> Queue {
         Queue::create(Place::memfd("held"), 4, 500).unwrap()
@@ -230,5 +230,20 @@ mod tests {
         assert_eq!(asked.get(), 3);
         let refused = tx.reserve_while(501, look, || true).unwrap_err();
         assert!(matches!(refused, PushError::TooLong { .. }), "{refused}");
+    }
+
+    #[test]
+    fn where_others_can_write_nothing_is_held_or_reserved() {
+        let place = Place::memfd("held, for all");
+        let (_, queue) = Segment::builder(place)
+            .mode(0o620)
+            .create_with(|segment| Queue::create_in(segment, "queue", 4, 100))
+            .unwrap();
+        let (mut tx, mut rx) = (queue.sender().unwrap(), queue.receiver().unwrap());
+        tx.push(b"there").unwrap();
+        assert!(matches!(rx.hold(), Err(PopError::NotPrivate)));
+        let reserved = tx.reserve_while(5, Duration::ZERO, || false);
+        assert!(matches!(reserved, Err(PushError::NotPrivate)));
+        assert_eq!(queue.len().unwrap(), 1);
     }
 }
