@@ -17,7 +17,7 @@ use std::fs::OpenOptions;
 use std::io::{Seek, Write};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(300);
 
 /// How many workers of each role die: more for a closer look.
 fn deaths() -> u64 {
