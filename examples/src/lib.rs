@@ -1,22 +1,19 @@
 //! The text side of the pipeline example: a [`Corpus`] is gathered from files, cut into
-//! [`TextBlock`]s that fit the slots of a ring, and its words are counted block by block.
+//! [`pieces`] of whole lines, and its words are counted piece by piece.
 //!
 //! ```
-//! use examples::{WordCounter, blocks};
+//! use examples::{WordCounter, pieces};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let text = "the ring and the reader of the ring ".repeat(500);
+//! let text = "the ring and the reader of the ring\n".repeat(500);
 //!
 //! let mut counter = WordCounter::new();
-//! for block in blocks(text.as_bytes()) {
-//!     counter.feed(block.as_text()?);
+//! for piece in pieces(text.as_bytes()) {
+//!     counter.feed_whole(piece);
 //! }
 //! let counts = counter.finish();
 //!
 //! assert_eq!(counts.total(), 8 * 500);
 //! assert_eq!(counts.top(2), [(b"the".as_slice(), 1500), (b"ring", 1000)]);
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! The short examples have their own common part: a [`Lesson`] tells what happens and judges it, and
@@ -41,16 +38,16 @@
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
-mod blocks;
 mod corpus;
 mod crew;
 mod lesson;
+mod pieces;
 mod words;
 
-pub use blocks::{BLOCK_TEXT_LEN, BlockError, Pieces, TextBlock, blocks, pieces};
 pub use corpus::{Corpus, CorpusError, Summary};
 pub use crew::{PATIENCE, join_all, spawn_all};
 pub use lesson::{Failure, Lesson};
+pub use pieces::{PIECE_LEN, Pieces, pieces};
 pub use words::{WordCounter, WordCounts, WordCountsError};
 
 /// README's programs, compiled and run.

@@ -107,9 +107,8 @@ fn the_figures_are_right_and_one_object_on_one_line() {
         bytes,
         (text(3000).len() + "naïve café_au_lait 42\n".len()) as u64
     );
-    // As full as words allow.
-    let messages = bytes.div_ceil(4088);
-    assert!((messages..=messages + 2).contains(&figures["messages"].as_u64().unwrap()));
+    // As full as whole lines allow: 73 of 56 bytes in 4096, and the rest.
+    assert_eq!(figures["messages"], 3000 / 73 + 1);
     for ratio in [
         "ratio_file_json",
         "ratio_file_append",
@@ -143,6 +142,69 @@ fn kills_and_stops_change_no_count() {
     );
     // Of the text once, however often it was sent.
     assert_eq!(figures["words"], 12 * 2000);
+    place.assert_clean();
+}
+
+/// Lines of every length around that of a message and far beyond it, the last one without a newline.
+#[test]
+fn long_lines_arrive_whole() {
+    let place = Place::new();
+    let one_word = |len: usize| format!("{}\n", "w".repeat(len - 1));
+    let lens = [4095, 4096, 4097, 20_000, 1 << 20];
+    let mut text = text(100);
+    for len in lens {
+        text += &one_word(len);
+        text += "the\n";
+    }
+    text += &"of ".repeat((1 << 20) / 3);
+    let path = place.write("a.txt", &text);
+    for args in [
+        "--json",
+        "--json --producers 2 --consumers 3 --kill 6 --stop 2",
+    ] {
+        let args: Vec<_> = args.split(' ').collect();
+        let output = place.run(&args, &path);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(figures["correct"], true);
+        let expected = 12 * 100 + 2 * lens.len() + (1 << 20) / 3;
+        assert_eq!(figures["words"], expected);
+        // Those of the sentence, `of`, and each of the long ones: none of them is cut.
+        assert_eq!(figures["distinct_words"], 10 + 1 + lens.len());
+        assert_eq!(figures["top"][0]["word"], "of");
+        assert_eq!(figures["top"][0]["count"], (1 << 20) / 3);
+        if figures["survived_kills"] == 0 {
+            assert_eq!(figures["bytes"], text.len());
+            // The sentences; a long one, and `the` where it does not fit beside it; the last one.
+            assert_eq!(figures["messages"], 2 + 2 * lens.len() + 1);
+        }
+    }
+    place.assert_clean();
+}
+
+#[test]
+fn a_line_longer_than_the_longest_is_an_error_that_names_both() {
+    let place = Place::new();
+    let path = place.write("a.txt", text(3) + &"x".repeat(1 << 20) + "\nthe end\n");
+    let output = place.run(&["--json", "--longest-line", "1023"], &path);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let error = stderr(&output);
+    for part in ["line 4", "1048577 bytes", "1047552", "--longest-line"] {
+        assert!(error.contains(part), "no {part:?} in {error}");
+    }
+    // Just long enough.
+    let output = place.run(&["--json", "--longest-line", "1025"], &path);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for bad in ["3", "524289", "long"] {
+        let output = place.run(&["--longest-line", bad], &path);
+        assert_eq!(output.status.code(), Some(2), "{bad}");
+        assert!(
+            stderr(&output).contains("longest-line"),
+            "{}",
+            stderr(&output)
+        );
+    }
     place.assert_clean();
 }
 

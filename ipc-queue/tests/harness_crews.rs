@@ -3,6 +3,7 @@
 
 mod harness_common;
 
+use harness_common::kind::{Id, Kind, list, listed};
 use harness_common::promptly;
 use harness_common::worker::{hang, kill_me, role_before_run};
 use ipc_process::ExitStatusKind::Signal;
@@ -17,15 +18,12 @@ fn kills() -> u32 {
     wish.map_or(300, |it| it.parse().expect("HARNESS_KILLS is a number"))
 }
 
-/// A message says whose it is and which one.
-type Message = [u32; 2];
-
 /// Sends so many, and as many again as long as the run is to last.
-fn send(source: &mut Source<'_, Message>, per_round: u64) -> WorkResult {
+fn send<K: Kind + ?Sized>(source: &mut Source<'_, K>, per_round: u64) -> WorkResult {
     let producer = source.index() as u32;
     let mut number = source.skip_sent();
     loop {
-        source.send([producer, number as u32])?;
+        K::send(source, [producer, number as u32])?;
         number += 1;
         if number.is_multiple_of(per_round) && !source.is_asked_for_more() {
             return Ok(());
@@ -33,17 +31,16 @@ fn send(source: &mut Source<'_, Message>, per_round: u64) -> WorkResult {
     }
 }
 
-/// The effect of messages is that they are listed.
-fn list(sink: &mut Sink<'_, Message>) -> WorkResult {
+fn commit_all<K: Kind + ?Sized>(sink: &mut Sink<'_, K>) -> WorkResult {
     while let Some(batch) = sink.batch()? {
-        let effect: Vec<u8> = bytemuck::cast_slice(&batch).to_vec();
+        let effect = list(&batch);
         batch.commit(&effect)?;
     }
     Ok(())
 }
 
-/// Runs `list` on what `send` sends and checks that each message was listed once.
-fn run(
+/// Runs `commit_all` on what `send` sends and checks that each message was listed once.
+fn run<K: Kind + ?Sized>(
     test: &str,
     (producers, consumers): (usize, usize),
     capacity: usize,
@@ -51,25 +48,24 @@ fn run(
     limit: Duration,
 ) -> Report {
     // How often each message was listed, by producer and number.
-    let mut listed = vec![Vec::<u8>::new(); producers];
+    let mut times = vec![Vec::<u8>::new(); producers];
     let per_round = 5_000;
-    let harness = Harness::new(test)
+    let harness = K::set_up(Harness::new(test))
         .under_test(test)
         .capacity(capacity)
         .disturb(kills, stops)
         .producers(producers, |source| send(source, per_round))
-        .consumers(consumers, list)
+        .consumers(consumers, commit_all)
         .on_effect(|effect| {
-            let messages: &[Message] = bytemuck::cast_slice(effect);
-            for &[producer, number] in messages {
-                let times = &mut listed[producer as usize];
+            for [producer, number] in listed(effect) {
+                let times = &mut times[producer as usize];
                 times.resize(times.len().max(number as usize + 1), 0);
                 times[number as usize] += 1;
             }
         });
     let report = promptly(limit, || harness.run()).unwrap();
     assert!(report.messages.is_exact(), "{}", report.messages);
-    for (producer, times) in listed.iter().enumerate() {
+    for (producer, times) in times.iter().enumerate() {
         assert!(times.len() as u64 >= per_round, "{}", times.len());
         let wrong = times.iter().position(|&times| times != 1);
         assert_eq!(
@@ -77,7 +73,7 @@ fn run(
             "message of producer {producer}, not listed once"
         );
     }
-    let sum: usize = listed.iter().map(Vec::len).sum();
+    let sum: usize = times.iter().map(Vec::len).sum();
     assert_eq!(sum as u64, report.messages.sent);
     assert_eq!(
         (report.survived.kills, report.survived.stops),
@@ -100,7 +96,7 @@ fn in_every_shape() {
             Harness::new(name.clone())
                 .under_test(test_name!())
                 .capacity(64)
-                .producers(shape.0, |source| send(source, 2_000))
+                .producers(shape.0, |source| send::<Id>(source, 2_000))
                 .consumers(shape.1, |sink| {
                     let (index, count) = (sink.index(), sink.count());
                     assert!(index < count && sink.name() == format!("consumer-{index}"));
@@ -127,17 +123,12 @@ fn in_every_shape() {
     }
 }
 
-#[test]
-fn undisturbed_effects_happen_once() {
-    run(test_name!(), (4, 4), 64, (0, 0), SOON);
-}
-
-#[test]
-fn kills_and_stops_change_nothing() {
+/// Kills as many as are to be killed, and checks what the report says of them.
+fn kill_and_stop<K: Kind + ?Sized>(test: &str) {
     let kills = kills();
     // 20 ms each and the starts of processes, on a loaded machine.
     let limit = SOON.max(Duration::from_millis(200) * kills);
-    let report = run(test_name!(), (4, 4), 64, (kills, kills / 5), limit);
+    let report = run::<K>(test, (4, 4), 64, (kills, kills / 5), limit);
     for worker in &report.replaced {
         assert_eq!(worker.status, Signal(libc::SIGKILL), "{worker}");
     }
@@ -146,14 +137,52 @@ fn kills_and_stops_change_nothing() {
     }
 }
 
-#[test]
-fn nor_in_a_queue_for_one_message() {
-    run(test_name!(), (2, 3), 1, (40, 10), SOON);
+mod of_values {
+    use super::*;
+
+    #[test]
+    fn undisturbed_effects_happen_once() {
+        run::<Id>(test_name!(), (4, 4), 64, (0, 0), SOON);
+    }
+
+    #[test]
+    fn kills_and_stops_change_nothing() {
+        kill_and_stop::<Id>(test_name!());
+    }
+
+    #[test]
+    fn nor_in_a_queue_for_one_message() {
+        run::<Id>(test_name!(), (2, 3), 1, (40, 10), SOON);
+    }
+
+    #[test]
+    fn nor_with_one_worker_of_each() {
+        run::<Id>(test_name!(), (1, 1), 16, (40, 10), SOON);
+    }
 }
 
-#[test]
-fn nor_with_one_worker_of_each() {
-    run(test_name!(), (1, 1), 16, (40, 10), SOON);
+mod of_bytes {
+    use super::*;
+
+    #[test]
+    fn undisturbed_effects_happen_once() {
+        run::<[u8]>(test_name!(), (4, 4), 64, (0, 0), SOON);
+    }
+
+    #[test]
+    fn kills_and_stops_change_nothing() {
+        kill_and_stop::<[u8]>(test_name!());
+    }
+
+    #[test]
+    fn nor_in_a_queue_for_one_message() {
+        run::<[u8]>(test_name!(), (2, 3), 1, (40, 10), SOON);
+    }
+
+    #[test]
+    fn nor_with_one_worker_of_each() {
+        run::<[u8]>(test_name!(), (1, 1), 16, (40, 10), SOON);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One way for messages to get from one process to another, measured.
 
-use examples::{BlockError, CorpusError, WordCounts, WordCountsError};
+use examples::{CorpusError, WordCounts, WordCountsError};
 use ipc_queue::harness::{HarnessError, Survived};
 use std::fmt;
 use std::time::Duration;
@@ -73,8 +73,16 @@ pub enum Error {
     Baseline(#[from] baseline::Error),
     #[error("a consumer's word counts cannot be read: {0}")]
     Counts(#[from] WordCountsError),
-    #[error(transparent)]
-    Block(#[from] BlockError),
+    #[error(
+        "line {number} of the text has {length} bytes, more than the {longest} that --longest-line \
+         allows; raise it, or leave the line's file out"
+    )]
+    LineTooLong {
+        /// From 1.
+        number: usize,
+        length: usize,
+        longest: usize,
+    },
     #[error("{action} failed: {source}")]
     Os {
         action: &'static str,

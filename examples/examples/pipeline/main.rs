@@ -32,6 +32,10 @@ struct Options {
     /// How much text to read at most, in MiB.
     #[arg(long, default_value_t = Corpus::DEFAULT_LIMIT >> 20, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     limit: u64,
+    /// The longest line to send, in KiB. Shorter ones go several to a message, and each of them
+    /// whole; a longer one is an error.
+    #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u64).range(4..=524_288))]
+    longest_line: u64,
     /// Print one JSON object with all figures instead of the table.
     #[arg(long)]
     json: bool,
@@ -88,6 +92,7 @@ fn run(options: &Options) -> Result<Summary, Error> {
     let started = Instant::now();
     let (text, corpus) = read_text(options)?;
     let reading = started.elapsed();
+    let longest = longest_piece(text.as_slice(), (options.longest_line << 10) as usize)?;
 
     let started = Instant::now();
     let expected = count(text.as_slice());
@@ -99,6 +104,7 @@ fn run(options: &Options) -> Result<Summary, Error> {
         consumers: options.consumers,
         kills: options.kill,
         stops: options.stop,
+        longest,
     };
     let mut lanes = Vec::new();
     for work in [Work::CheckOnly, Work::CountWords] {
@@ -149,6 +155,24 @@ fn read_text(options: &Options) -> Result<(Params, examples::Summary), Error> {
     // `gather_into` has run, or `from_writer` has failed.
     let corpus = found.take().expect("the writer has run")?;
     Ok((text, corpus))
+}
+
+/// The length of the longest message that the text makes, a line if it is above the limit.
+fn longest_piece(text: &[u8], limit: usize) -> Result<usize, Error> {
+    let (mut at, mut longest) = (0, 0);
+    for piece in pieces(text) {
+        if piece.len() > limit {
+            let newlines = text[..at].iter().filter(|&&byte| byte == b'\n');
+            return Err(Error::LineTooLong {
+                number: 1 + newlines.count(),
+                length: piece.len(),
+                longest: limit,
+            });
+        }
+        at += piece.len();
+        longest = longest.max(piece.len());
+    }
+    Ok(longest)
 }
 
 fn count(text: &[u8]) -> WordCounts {

@@ -1,11 +1,12 @@
 //! Our own lane: the harness.
 
 use crate::lane::{Error, Lane, Work};
-use examples::{TextBlock, WordCounter, WordCounts, pieces};
+use examples::{PIECE_LEN, WordCounter, WordCounts, pieces};
 use ipc_queue::harness::{Harness, Params, Report, Sink, Source, WorkResult};
 
-/// Messages in the queue: 1 MiB of text, which fits a second-level cache.
-const CAPACITY: usize = 256;
+/// Messages in the queue: of one consumer two batches, one to count while the other is sent. (While
+/// the consumer keeps up, the same few blocks are used again and again, whatever this is.)
+const CAPACITY: usize = 512;
 
 /// How many there are, and what happens to them.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,8 @@ pub struct Crew {
     pub consumers: usize,
     pub kills: u32,
     pub stops: u32,
+    /// The longest message.
+    pub longest: usize,
 }
 
 impl Default for Crew {
@@ -26,19 +29,41 @@ impl Default for Crew {
             consumers: half,
             kills: 0,
             stops: 0,
+            longest: PIECE_LEN,
         }
     }
 }
 
-fn harness<'a>(work: Work, crew: &Crew) -> Harness<'a, TextBlock> {
-    match work {
+fn harness<'a>(work: Work, crew: &Crew) -> Harness<'a, [u8]> {
+    let harness = match work {
         Work::CheckOnly => Harness::new("pipeline-check").consumers(crew.consumers, check),
         Work::CountWords => Harness::new("pipeline-count")
             .consumers(crew.consumers, count_words)
             .disturb(crew.kills, crew.stops),
     }
     .capacity(CAPACITY)
-    .producers(crew.producers, send_text)
+    .longest(crew.longest)
+    .producers(crew.producers, send_text);
+    blocks(crew.longest)
+        .into_iter()
+        .fold(harness, |harness, (size, number)| {
+            harness.blocks(size, number)
+        })
+}
+
+/// Sizes and numbers of blocks: one for each message; for longer lines a quarter as many of four
+/// times the size, and so on up to the longest, but two of each, one to write and one to read.
+fn blocks(longest: usize) -> Vec<(usize, usize)> {
+    const MOST: usize = 8;
+    let mut blocks = Vec::new();
+    let mut size = PIECE_LEN;
+    while size < longest && blocks.len() + 1 < MOST {
+        blocks.push((size, (CAPACITY * PIECE_LEN / size).max(2)));
+        size *= 4;
+    }
+    let number = (CAPACITY * PIECE_LEN / size).max(2);
+    blocks.push((longest.max(PIECE_LEN), number));
+    blocks
 }
 
 /// A producer's share of the text: each piece goes to the next producer.
@@ -47,7 +72,7 @@ fn share(text: &[u8], index: usize, of: usize) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Sends a share, and again as long as the run is to last. Leaves how often.
-fn send_text(source: &mut Source<TextBlock>) -> WorkResult {
+fn send_text(source: &mut Source<[u8]>) -> WorkResult {
     let text = source.params();
     let share: Vec<&[u8]> = share(&text, source.index(), source.count()).collect();
     let mut rounds = 0;
@@ -56,8 +81,8 @@ fn send_text(source: &mut Source<TextBlock>) -> WorkResult {
         let mut first = sent % share.len();
         rounds = (sent / share.len()) as u64;
         while rounds == 0 || first > 0 || source.is_asked_for_more() {
-            for (index, piece) in share.iter().enumerate().skip(first) {
-                source.send(TextBlock::new(index as u32, piece))?;
+            for piece in &share[first..] {
+                source.send_bytes(piece)?;
             }
             first = 0;
             rounds += 1;
@@ -66,20 +91,18 @@ fn send_text(source: &mut Source<TextBlock>) -> WorkResult {
     Ok(source.set_result(&rounds.to_ne_bytes())?)
 }
 
-/// The harness has checked each message; what is left is to look at it.
-fn check(sink: &mut Sink<TextBlock>) -> WorkResult {
-    while let Some(block) = sink.receive()? {
-        block.as_text()?;
-    }
+/// The harness has checked each message, byte for byte.
+fn check(sink: &mut Sink<[u8]>) -> WorkResult {
+    while sink.receive_bytes()?.is_some() {}
     Ok(())
 }
 
 /// The counts of a batch are its effect: who dies before the commit has counted nothing.
-fn count_words(sink: &mut Sink<TextBlock>) -> WorkResult {
+fn count_words(sink: &mut Sink<[u8]>) -> WorkResult {
     while let Some(batch) = sink.batch()? {
         let mut counter = WordCounter::new();
-        for block in &batch {
-            counter.feed_whole(block.as_text()?);
+        for piece in &batch {
+            counter.feed_whole(piece);
         }
         batch.commit(&counter.finish().to_bytes())?;
     }

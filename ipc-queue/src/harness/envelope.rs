@@ -3,13 +3,20 @@
 use bytemuck::{AnyBitPattern, NoUninit, Zeroable};
 use ipc_core::Payload;
 
-/// A stamped message. Packed, so that there is no padding whatever `T` is.
-#[derive(Clone, Copy)]
-#[repr(C, packed)]
-pub(crate) struct Envelope<T> {
+/// What stands before a message.
+#[derive(Clone, Copy, bytemuck::Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Head {
     producer: u64,
     sequence: u64,
     checksum: u64,
+}
+
+/// A stamped message. Packed, so that there is no padding whatever `T` is.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Envelope<T> {
+    head: Head,
     body: T,
 }
 
@@ -22,7 +29,7 @@ unsafe impl<T: Payload> NoUninit for Envelope<T> {}
 
 /// What an envelope says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     pub producer: u64,
     /// Counted by the producer, from 0.
     pub sequence: u64,
@@ -42,17 +49,23 @@ impl Stamp {
 
 /// The contents are not those that were sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Torn;
+pub struct Torn;
 
-impl<T: Payload> Envelope<T> {
+impl Head {
+    /// In bytes.
+    pub(crate) const LEN: usize = size_of::<Self>();
+
     #[inline]
-    pub(crate) fn seal(stamp: Stamp, body: T) -> Self {
+    fn seal(stamp: Stamp, body: &[u8]) -> Self {
         Self {
             producer: stamp.producer,
             sequence: stamp.sequence,
-            checksum: checksum(stamp, &body),
-            body,
+            checksum: checksum(stamp, body),
         }
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        bytemuck::pod_read_unaligned(bytes)
     }
 
     /// What it says of itself, whether or not that is true.
@@ -64,21 +77,57 @@ impl<T: Payload> Envelope<T> {
     }
 
     #[inline]
-    pub(crate) fn open(self) -> Result<(Stamp, T), Torn> {
+    fn open(&self, body: &[u8]) -> Result<Stamp, Torn> {
         let stamp = self.stamp();
-        let body = self.body;
-        if self.checksum == checksum(stamp, &body) {
-            Ok((stamp, body))
+        if self.checksum == checksum(stamp, body) {
+            Ok(stamp)
         } else {
             Err(Torn)
         }
     }
 }
 
+impl<T: Payload> Envelope<T> {
+    #[inline]
+    pub(crate) fn seal(stamp: Stamp, body: T) -> Self {
+        Self {
+            head: Head::seal(stamp, bytemuck::bytes_of(&body)),
+            body,
+        }
+    }
+
+    /// As [`Head::stamp`].
+    pub(crate) fn stamp(&self) -> Stamp {
+        let head = self.head;
+        head.stamp()
+    }
+
+    #[inline]
+    pub(crate) fn open(self) -> Result<(Stamp, T), Torn> {
+        let Self { head, body } = self;
+        Ok((head.open(bytemuck::bytes_of(&body))?, body))
+    }
+}
+
+/// Seals a byte message, which stands in `room` behind the place for its head. Without such a place
+/// nothing happens.
 #[inline]
-fn checksum<T: Payload>(stamp: Stamp, body: &T) -> u64 {
+pub(crate) fn seal_bytes(stamp: Stamp, room: &mut [u8]) {
+    if let Some((head, body)) = room.split_first_chunk_mut::<{ Head::LEN }>() {
+        head.copy_from_slice(bytemuck::bytes_of(&Head::seal(stamp, body)));
+    }
+}
+
+#[inline]
+pub(crate) fn open_bytes(sealed: &[u8]) -> Result<(Stamp, &[u8]), Torn> {
+    let (head, body) = sealed.split_first_chunk().ok_or(Torn)?;
+    Ok((Head::from_bytes(head).open(body)?, body))
+}
+
+#[inline]
+fn checksum(stamp: Stamp, body: &[u8]) -> u64 {
     let seed = stamp.sequence ^ stamp.producer.rotate_left(48);
-    xxhash_rust::xxh3::xxh3_64_with_seed(bytemuck::bytes_of(body), seed)
+    xxhash_rust::xxh3::xxh3_64_with_seed(body, seed)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -99,6 +148,29 @@ mod tests {
             changed[bit / 8] ^= 1 << (bit % 8);
             let changed: Envelope<[u16; 3]> = bytemuck::pod_read_unaligned(&changed);
             assert_eq!(changed.open(), Err(Torn), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn so_do_bytes_of_any_length() {
+        let stamp = Stamp {
+            producer: 3,
+            sequence: 9,
+        };
+        for len in [0, 1, 7, 64, 300] {
+            let mut sealed = vec![0xa5; Head::LEN + len];
+            seal_bytes(stamp, &mut sealed);
+            assert_eq!(open_bytes(&sealed), Ok((stamp, &[0xa5; 300][..len])));
+            for bit in 0..sealed.len() * 8 {
+                sealed[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(open_bytes(&sealed), Err(Torn), "bit {bit} of {len} bytes");
+                sealed[bit / 8] ^= 1 << (bit % 8);
+            }
+            for short in 0..sealed.len() {
+                assert_eq!(open_bytes(&sealed[..short]), Err(Torn), "{short} of {len}");
+            }
+            sealed.push(0);
+            assert_eq!(open_bytes(&sealed), Err(Torn), "longer than {len}");
         }
     }
 }

@@ -25,12 +25,21 @@ pub enum ReceiveError {
     Queue(#[from] PopError),
 }
 
-/// An effect could not be committed. Its messages were given back.
+/// Why an effect could not be committed.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no memory for an effect of {len} bytes; commit smaller ones: {source}")]
-pub struct CommitError {
-    pub(super) len: usize,
-    pub(super) source: io::Error,
+#[non_exhaustive]
+pub enum CommitError {
+    /// There is no memory for it. Its messages were given back.
+    #[error("there is no memory for an effect of {len} bytes; commit smaller ones: {source}")]
+    NoMemory {
+        /// The effect's length.
+        len: usize,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// In a forked child: the messages are still its parent's.
+    #[error("the batch belongs to the process that this one was forked from; commit it there")]
+    Forked,
 }
 
 /// Why a run was not a success. Nothing is left of it: no process, no memory, no name.

@@ -26,6 +26,36 @@
 //! }
 //! ```
 //!
+//! Messages are values of any [`Payload`](ipc_core::Payload) type, or bytes, `[u8]`, of any length up
+//! to a [longest](Harness::longest), written and read where they lie:
+//!
+//! ```
+//! # use ipc_queue::harness::{Harness, HarnessError};
+//! # fn main() -> Result<(), HarnessError> {
+//! let mut lines = 0;
+//! let report = Harness::<[u8]>::new("lines")
+//!     .longest(1 << 20)
+//!     .producers(1, |source| {
+//!         source.send_bytes(b"a copy\nof two lines\n")?;
+//!         let mut room = source.reserve(1000)?; // or in place
+//!         room[..9].copy_from_slice(b"in place\n");
+//!         Ok(room.commit(9)?)
+//!     })
+//!     .consumers(1, |sink| {
+//!         while let Some(batch) = sink.batch()? {
+//!             let newlines = |message: &[u8]| message.iter().filter(|&&it| it == b'\n').count();
+//!             let count: usize = batch.iter().map(newlines).sum();
+//!             batch.commit(&count.to_ne_bytes())?;
+//!         }
+//!         Ok(())
+//!     })
+//!     .on_effect(|count| lines += usize::from_ne_bytes(count.try_into().unwrap_or_default()))
+//!     .run()?;
+//! assert_eq!((report.messages.received, lines), (2, 3));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! [`Harness::run`] starts the current program again for each worker, and there runs its function:
 //!
 //! * What stands before `run` in `main` runs in the workers too, so that the same functions are
@@ -50,6 +80,8 @@
 //! runs the first. Within a `#[test]`, tell the test's name with [`Harness::under_test`].
 
 mod batch;
+mod bytes;
+mod carrier;
 mod crew;
 mod disturb;
 mod envelope;
@@ -60,12 +92,15 @@ mod monitor;
 mod record;
 mod report;
 mod run;
+mod sequence;
 mod signals;
 mod sink;
 mod source;
 mod stage;
 
-pub use batch::Batch;
+pub use batch::{Batch, Iter};
+pub use bytes::Grant;
+pub use carrier::Message;
 pub use error::{CommitError, HarnessError, ReceiveError, SendError};
 pub use ipc_process::{Params, WorkResult, test_name};
 pub use report::{Messages, Progress, Report, Survived, WorkerReport};

@@ -1,5 +1,6 @@
 //! The parent's part while the workers run.
 
+use super::carrier::Message;
 use super::crew::{Crew, End, Member, Role};
 use super::disturb::Disturber;
 use super::error::HarnessError;
@@ -7,7 +8,6 @@ use super::journal::JournalReader;
 use super::report::{Progress, Survived, WorkerReport};
 use super::signals::Interrupts;
 use super::stage::{Seat, Stage};
-use ipc_core::Payload;
 use ipc_process::Process;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
@@ -53,7 +53,7 @@ pub(super) struct Ending {
     pub replaced: Vec<WorkerReport>,
 }
 
-pub(super) struct Monitor<'a, T: Payload> {
+pub(super) struct Monitor<'a, T: Message + ?Sized> {
     stage: &'a Stage<T>,
     interrupts: &'a Interrupts,
     calls: Calls<'a>,
@@ -76,7 +76,7 @@ struct News {
     ended: Vec<usize>,
 }
 
-impl<'a, T: Payload> Monitor<'a, T> {
+impl<'a, T: Message + ?Sized> Monitor<'a, T> {
     pub(super) fn new(
         stage: &'a Stage<T>,
         interrupts: &'a Interrupts,

@@ -1,5 +1,6 @@
 //! The harness: settings, and a run from start to report.
 
+use super::carrier::{Message, SettingsOf};
 use super::crew::Role;
 use super::disturb::Disturber;
 use super::error::HarnessError;
@@ -11,7 +12,7 @@ use super::signals::Interrupts;
 use super::sink::Sink;
 use super::source::Source;
 use super::stage::{Seat, Stage};
-use ipc_core::{Payload, Segment};
+use ipc_core::Segment;
 use ipc_process::{Params, ParamsSource, Process, WorkResult, Worker};
 use std::fmt;
 use std::fs::File;
@@ -31,11 +32,13 @@ type Consume<'a, T> = Box<dyn Fn(&mut Sink<'_, T>) -> WorkResult + 'a>;
 type OnProgress<'a> = Box<dyn FnMut(&Progress) + 'a>;
 type OnEffect<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
-/// Producer and consumer processes around a queue. See the [module](super).
+/// Producer and consumer processes around a queue. See the [module](super). `T` is what they send:
+/// a [`Payload`](ipc_core::Payload), or `[u8]`.
 #[must_use = "nothing happens before `run`"]
-pub struct Harness<'a, T: Payload> {
+pub struct Harness<'a, T: Message + ?Sized> {
     name: String,
     capacity: usize,
+    pub(super) settings: SettingsOf<T>,
     params: Option<Result<Params, ipc_process::Error>>,
     test: Option<String>,
     producers: usize,
@@ -49,12 +52,13 @@ pub struct Harness<'a, T: Payload> {
     on_effect: OnEffect<'a>,
 }
 
-impl<'a, T: Payload> Harness<'a, T> {
+impl<'a, T: Message + ?Sized> Harness<'a, T> {
     /// A harness of this name, which tells it apart from others of the program.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             capacity: 1024,
+            settings: SettingsOf::<T>::default(),
             params: None,
             test: None,
             producers: 0,
@@ -218,7 +222,12 @@ impl<'a, T: Payload> Harness<'a, T> {
             lives: self.consumers + replacements,
         };
         let interrupts = Interrupts::watch().map_err(self.os("watching for signals"))?;
-        let stage = Stage::<T>::set(self.capacity, self.producers + self.consumers, census)?;
+        let stage = Stage::<T>::set(
+            self.capacity,
+            &self.settings,
+            self.producers + self.consumers,
+            census,
+        )?;
         let (ready, ready_there) = std::io::pipe().map_err(self.os("making a pipe"))?;
         let params = self.params.take().transpose()?;
         let (name, test) = (&self.name, &self.test);
@@ -295,13 +304,14 @@ impl<'a, T: Payload> Harness<'a, T> {
     }
 }
 
-impl<T: Payload> fmt::Debug for Harness<'_, T> {
+impl<T: Message + ?Sized> fmt::Debug for Harness<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Harness")
             .field("name", &self.name)
             .field("producers", &self.producers)
             .field("consumers", &self.consumers)
             .field("capacity", &self.capacity)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

@@ -1,48 +1,49 @@
 //! What a consumer's function works with.
 
 use super::batch::Batch;
-use super::envelope::Envelope;
-use super::error::{HarnessError, ReceiveError};
+use super::carrier::{Carrier, HeldOf, Inlet, KeptOf, Message, QueueOf, ReceiverOf};
+use super::error::{CommitError, HarnessError, ReceiveError};
 use super::journal::Journal;
 use super::ledger::{Delivery, Ledger, Novelty};
 use super::record::{MOST, Settled, digest};
-use super::stage::{MESSAGES, Seat};
-use crate::mpmc::{PopError, Queue, Receiver, Taken};
+use super::stage::Seat;
+use crate::mpmc::PopError;
 use ipc_core::{Payload, Segment};
 use ipc_process::{Params, Worker};
-use std::{fmt, io};
+use std::fmt;
 
 /// The consumer's end, given to the function of [`Harness::consumers`](super::Harness::consumers).
-pub struct Sink<'a, T: Payload> {
+pub struct Sink<'a, T: Message + ?Sized> {
     params: Params,
     worker: &'a mut Worker,
     seat: Seat,
-    queue: Receiver<Envelope<T>>,
+    queue: ReceiverOf<T>,
+    segment: Segment,
     ledger: Ledger,
     journal: Journal,
     settled: Settled,
     /// The most messages of a batch.
     most: usize,
-    /// What was taken and is not settled, and its contents.
-    held: Vec<Held>,
-    pub(super) messages: Vec<T>,
+    /// What was taken and is not settled, and what is kept of its contents.
+    held: Vec<Held<HeldOf<T>>>,
+    pub(super) messages: Vec<KeptOf<T>>,
 }
 
 /// A message that is this consumer's to settle.
-struct Held {
-    slot: Taken,
+struct Held<H> {
+    slot: H,
     id: u64,
     delivery: Delivery,
 }
 
-impl<'a, T: Payload> Sink<'a, T> {
+impl<'a, T: Message + ?Sized> Sink<'a, T> {
     pub(super) fn new(
         worker: &'a mut Worker,
         segment: &Segment,
         journal: Journal,
         seat: Seat,
     ) -> Result<Self, HarnessError> {
-        let queue = Queue::open_in(segment, MESSAGES)?;
+        let queue = QueueOf::<T>::open_in(segment)?;
         Ok(Self {
             params: match worker.shared_params() {
                 Some(params) => params,
@@ -52,29 +53,13 @@ impl<'a, T: Payload> Sink<'a, T> {
             seat,
             most: (queue.capacity() / seat.of / 2).clamp(1, MOST),
             queue: queue.receiver()?,
+            segment: segment.clone(),
             ledger: Ledger::open(segment)?,
             journal,
             settled: Settled::default(),
             held: Vec::new(),
             messages: Vec::new(),
         })
-    }
-
-    /// Receives the next message; waits while there is none. `None` is the end of the stream.
-    ///
-    /// The message counts as dealt with when the next one is asked for, or the function returns
-    /// `Ok`. If this process dies or the function fails before, it comes to another consumer: *at
-    /// least once*. For effects that happen exactly once, see [`batch`](Self::batch).
-    ///
-    /// Each message is checked against its stamp: one whose contents have changed on the way, or
-    /// that came before, is counted in the report and passed over.
-    ///
-    /// # Errors
-    /// [`ReceiveError::Queue`].
-    pub fn receive(&mut self) -> Result<Option<T>, ReceiveError> {
-        self.settle();
-        self.collect(1)?;
-        Ok(self.messages.first().copied())
     }
 
     /// Takes the messages that there are, at least one, to deal with them in one step; waits while
@@ -91,6 +76,24 @@ impl<'a, T: Payload> Sink<'a, T> {
         self.settle();
         self.collect(self.most)?;
         Ok((!self.held.is_empty()).then(|| Batch::new(self)))
+    }
+
+    /// Settles what is held, and takes one message.
+    pub(super) fn advance(&mut self) -> Result<(), ReceiveError> {
+        self.settle();
+        self.collect(1)
+    }
+
+    /// How many messages are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// One of the messages that are held.
+    #[inline]
+    pub(super) fn message(&self, index: usize) -> Option<&T> {
+        let (held, kept) = (self.held.get(index)?, self.messages.get(index)?);
+        Some(self.queue.message(&held.slot, kept))
     }
 
     /// Takes messages: waits for the first one.
@@ -113,17 +116,17 @@ impl<'a, T: Payload> Sink<'a, T> {
     }
 
     /// Keeps a message that is to be dealt with, and finishes one that is not.
-    fn look_at(&mut self, slot: Taken) {
+    fn look_at(&mut self, slot: HeldOf<T>) {
         let record = self.ledger.record(self.seat.life);
         let producers = self.ledger.census().producers as u64;
-        let (stamp, message) = match self.queue.copy(&slot).open() {
+        let (stamp, message) = match self.queue.open(&slot) {
             Ok(opened) if opened.0.producer < producers => opened,
             _ => {
                 record.count_torn();
                 return self.queue.finish(slot);
             }
         };
-        let delivery = match slot.redeliveries() {
+        let delivery = match ReceiverOf::<T>::redeliveries(&slot) {
             0 => Delivery::First,
             _ => Delivery::Again,
         };
@@ -144,9 +147,14 @@ impl<'a, T: Payload> Sink<'a, T> {
     }
 
     /// Settles what is held, with an effect.
-    pub(super) fn settle_with(&mut self, effect: &[u8]) -> io::Result<()> {
-        let end = self.settled.journal_end;
-        self.settled.journal_end = self.journal.append(end, effect)?;
+    pub(super) fn settle_with(&mut self, effect: &[u8]) -> Result<(), CommitError> {
+        if self.is_forked() {
+            return Err(CommitError::Forked);
+        }
+        let (end, len) = (self.settled.journal_end, effect.len());
+        let appended = self.journal.append(end, effect);
+        self.settled.journal_end =
+            appended.map_err(|source| CommitError::NoMemory { len, source })?;
         self.settle();
         Ok(())
     }
@@ -182,7 +190,7 @@ impl<'a, T: Payload> Sink<'a, T> {
 
     /// In a forked child nothing is held: it is the parent's.
     fn is_forked(&self) -> bool {
-        !self.queue.is_mine()
+        !self.segment.attachment().is_mine()
     }
 
     /// The function has returned `Ok`.
@@ -226,14 +234,32 @@ impl<'a, T: Payload> Sink<'a, T> {
     }
 }
 
-impl<T: Payload> Drop for Sink<'_, T> {
+impl<T: Payload> Sink<'_, T> {
+    /// Receives the next message; waits while there is none. `None` is the end of the stream.
+    ///
+    /// The message counts as dealt with when the next one is asked for, or the function returns
+    /// `Ok`. If this process dies or the function fails before, it comes to another consumer: *at
+    /// least once*. For effects that happen exactly once, see [`batch`](Self::batch).
+    ///
+    /// Each message is checked against its stamp: one whose contents have changed on the way, or
+    /// that came before, is counted in the report and passed over.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Queue`].
+    pub fn receive(&mut self) -> Result<Option<T>, ReceiveError> {
+        self.advance()?;
+        Ok(self.messages.first().copied())
+    }
+}
+
+impl<T: Message + ?Sized> Drop for Sink<'_, T> {
     /// After an error or a panic: what was held comes to others.
     fn drop(&mut self) {
         self.give_back();
     }
 }
 
-impl<T: Payload> fmt::Debug for Sink<'_, T> {
+impl<T: Message + ?Sized> fmt::Debug for Sink<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sink")
             .field("worker", &self.worker.name())
@@ -242,10 +268,32 @@ impl<T: Payload> fmt::Debug for Sink<'_, T> {
 }
 
 #[cfg(all(test, not(loom)))]
-impl<T: Payload> Sink<'_, T> {
-    /// Messages in the queue.
-    pub(super) fn queue_len(&self) -> ipc_core::Result<usize> {
-        self.queue.queue().len()
+impl<T: Message + ?Sized> Sink<'_, T> {
+    /// The messages' queue.
+    pub(super) fn queue(&self) -> QueueOf<T> {
+        QueueOf::<T>::open_in(&self.segment).unwrap()
+    }
+
+    /// Which record is its own.
+    pub(super) fn life(&self) -> usize {
+        self.seat.life
+    }
+
+    /// Writes an effect, and does not settle.
+    pub(super) fn write_effect(&self, effect: &[u8]) -> u64 {
+        self.journal.append(0, effect).unwrap()
+    }
+
+    /// Settles what is held with its effect, and does not finish it.
+    pub(super) fn settle_unfinished(&self, effect: &[u8]) {
+        let ids: Vec<u64> = self.held.iter().map(|held| held.id).collect();
+        let sums = Settled {
+            messages: ids.len() as u64,
+            redelivered: 0,
+            digest: ids.iter().fold(0, |sum, &id| sum.wrapping_add(digest(id))),
+            journal_end: self.write_effect(effect),
+        };
+        self.ledger.record(0).settle(ids.into_iter(), sums);
     }
 }
 
@@ -296,7 +344,7 @@ mod tests {
     #[test]
     fn an_effect_that_was_written_and_not_settled_does_not_count() {
         let (effects, messages) = effects_after(test_name!(), |sink| {
-            sink.journal.append(0, b"twice").unwrap();
+            sink.write_effect(b"twice");
         });
         assert_eq!(effects, [0, 1, 2, 3, 4, 5]);
         assert!(messages.redelivered > 0);
@@ -305,15 +353,7 @@ mod tests {
     #[test]
     fn messages_that_were_settled_and_not_finished_do_not_count_again() {
         let (effects, messages) = effects_after(test_name!(), |sink| {
-            let effect = sink.messages.clone();
-            let ids: Vec<u64> = sink.held.iter().map(|held| held.id).collect();
-            let sums = Settled {
-                messages: ids.len() as u64,
-                redelivered: 0,
-                digest: ids.iter().fold(0, |sum, &id| sum.wrapping_add(digest(id))),
-                journal_end: sink.journal.append(0, &effect).unwrap(),
-            };
-            sink.ledger.record(0).settle(ids.into_iter(), sums);
+            sink.settle_unfinished(&sink.messages);
         });
         assert_eq!(effects, [0, 1, 2, 3, 4, 5]);
         // They came again, and nobody got them.

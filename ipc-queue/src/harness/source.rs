@@ -1,38 +1,36 @@
 //! What a producer's function works with.
 
-use super::envelope::{Envelope, Stamp};
+use super::carrier::{Carrier, Message, QueueOf, SenderOf};
+use super::envelope::Envelope;
 use super::error::{HarnessError, SendError};
 use super::ledger::Ledger;
-use super::stage::{MESSAGES, Seat};
-use crate::mpmc::{PushError, Queue, Sender};
+use super::sequence::Sequence;
+use super::stage::Seat;
+use crate::mpmc::PushError;
 use ipc_core::{Payload, Segment};
 use ipc_process::{Params, Worker};
 use std::fmt;
 use std::time::Duration;
 
 /// How long a send waits for room before it looks whether there is still a consumer.
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// The producer's end, given to the function of [`Harness::producers`](super::Harness::producers).
-pub struct Source<'a, T: Payload> {
+pub struct Source<'a, T: Message + ?Sized> {
     params: Params,
     worker: &'a mut Worker,
     seat: Seat,
-    queue: Sender<Envelope<T>>,
-    ledger: Ledger,
-    /// The number of the next message.
-    next: u64,
-    /// How many have been sent, by this process and those it replaces.
-    sent: u64,
+    pub(super) queue: SenderOf<T>,
+    segment: Segment,
+    pub(super) sequence: Sequence,
 }
 
-impl<'a, T: Payload> Source<'a, T> {
+impl<'a, T: Message + ?Sized> Source<'a, T> {
     pub(super) fn new(
         worker: &'a mut Worker,
         segment: &Segment,
         seat: Seat,
     ) -> Result<Self, HarnessError> {
-        let ledger = Ledger::open(segment)?;
         Ok(Self {
             params: match worker.shared_params() {
                 Some(params) => params,
@@ -40,58 +38,17 @@ impl<'a, T: Payload> Source<'a, T> {
             },
             worker,
             seat,
-            queue: Queue::open_in(segment, MESSAGES)?.sender()?,
-            next: 0,
-            sent: ledger.sent(seat.index),
-            ledger,
+            queue: QueueOf::<T>::open_in(segment)?.sender()?,
+            segment: segment.clone(),
+            sequence: Sequence::new(Ledger::open(segment)?, seat.index),
         })
-    }
-
-    /// Sends a message; waits while the queue is full.
-    ///
-    /// In a producer that replaces a killed one, the messages that were sent already are not sent
-    /// again: the function sends the same ones in the same order, or begins with
-    /// [`skip_sent`](Self::skip_sent).
-    ///
-    /// # Errors
-    /// [`SendError::NoConsumer`] if it is full and all consumers have ended; [`SendError::Queue`].
-    pub fn send(&mut self, message: T) -> Result<(), SendError> {
-        let sequence = self.next;
-        if sequence >= self.sent {
-            let stamp = Stamp {
-                producer: self.seat.index as u64,
-                sequence,
-            };
-            self.push(Envelope::seal(stamp, message))?;
-        }
-        self.next += 1;
-        Ok(())
-    }
-
-    fn push(&mut self, sealed: Envelope<T>) -> Result<(), SendError> {
-        loop {
-            match self.queue.push_timeout(sealed, LOOK) {
-                Ok(()) => {
-                    self.sent += 1;
-                    self.ledger.set_sent(self.seat.index, self.sent);
-                    return Ok(());
-                }
-                Err(PushError::TimedOut) => {
-                    if self.ledger.is_abandoned() {
-                        return Err(SendError::NoConsumer);
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     /// Goes on behind the messages that a killed predecessor has sent, and returns how many those
     /// are: the number, from 0, of the message that [`send`](Self::send) sends next. 0 in a
     /// producer that replaces nobody.
     pub fn skip_sent(&mut self) -> u64 {
-        self.next = self.next.max(self.sent);
-        self.next
+        self.sequence.skip_sent()
     }
 
     /// Whether the run is to last longer, for the sake of
@@ -100,7 +57,8 @@ impl<'a, T: Payload> Source<'a, T> {
     /// A producer that can send more at this point does so while this is true. It is so at the
     /// same points in a producer that replaces a killed one.
     pub fn is_asked_for_more(&self) -> bool {
-        self.next < self.sent || self.queue.is_mine() && self.ledger.disturbances() > 0
+        let is_mine = self.segment.attachment().is_mine();
+        self.sequence.is_sent() || is_mine && self.sequence.ledger().disturbances() > 0
     }
 
     pub(super) fn worker(&mut self) -> &mut Worker {
@@ -138,7 +96,42 @@ impl<'a, T: Payload> Source<'a, T> {
     }
 }
 
-impl<T: Payload> fmt::Debug for Source<'_, T> {
+impl<T: Payload> Source<'_, T> {
+    /// Sends a message; waits while the queue is full.
+    ///
+    /// In a producer that replaces a killed one, the messages that were sent already are not sent
+    /// again: the function sends the same ones in the same order, or begins with
+    /// [`skip_sent`](Self::skip_sent).
+    ///
+    /// # Errors
+    /// [`SendError::NoConsumer`] if it is full and all consumers have ended; [`SendError::Queue`].
+    pub fn send(&mut self, message: T) -> Result<(), SendError> {
+        if !self.sequence.is_sent() {
+            self.push(Envelope::seal(self.sequence.stamp(), message))?;
+        }
+        self.sequence.advance();
+        Ok(())
+    }
+
+    fn push(&mut self, sealed: Envelope<T>) -> Result<(), SendError> {
+        loop {
+            match self.queue.push_timeout(sealed, LOOK) {
+                Ok(()) => {
+                    self.sequence.count_sent();
+                    return Ok(());
+                }
+                Err(PushError::TimedOut) => {
+                    if self.sequence.ledger().is_abandoned() {
+                        return Err(SendError::NoConsumer);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl<T: Message + ?Sized> fmt::Debug for Source<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source")
             .field("worker", &self.worker.name())
@@ -151,6 +144,7 @@ mod tests {
     //! The account is not blind: producers that forge what no sound ring would deliver.
 
     use super::*;
+    use crate::harness::envelope::Stamp;
     use crate::harness::{Harness, HarnessError, Messages, WorkResult, test_name};
 
     type Forge = dyn Fn(&mut Source<'_, [u16; 5]>) -> WorkResult;
@@ -313,7 +307,7 @@ mod tests {
                 Ok(source.set_result(&told.to_ne_bytes())?)
             })
             .consumers(1, |sink| {
-                while patient && sink.queue_len()? < 6 {
+                while patient && sink.queue().len()? < 6 {
                     std::thread::yield_now();
                 }
                 let mut all = Vec::new();

@@ -1,16 +1,15 @@
 //! The shared memory of one run: messages, start gate, ledger.
 
-use super::envelope::{Envelope, Stamp};
+use super::carrier::{Carrier, Message, QueueOf, SettingsOf};
+use super::envelope::Stamp;
 use super::ledger::{Census, Ledger};
 use super::record::digest;
 use super::report::{Messages, Progress};
-use crate::mpmc::Queue;
-use ipc_core::{Payload, Place, Result, Segment};
+use ipc_core::{Place, Result, Segment};
 use ipc_process::WorkResult;
 use ipc_sync::{Event, Reset};
 use std::time::Duration;
 
-pub(super) const MESSAGES: &str = "messages";
 const GATE: &str = "start";
 
 /// Which worker a process is.
@@ -46,26 +45,31 @@ impl Seat {
     }
 }
 
-pub(super) struct Stage<T: Payload> {
+pub(super) struct Stage<T: Message + ?Sized> {
     pub segment: Segment,
     pub ledger: Ledger,
     gate: Event,
-    queue: Queue<Envelope<T>>,
+    queue: QueueOf<T>,
 }
 
-impl<T: Payload> Stage<T> {
+impl<T: Message + ?Sized> Stage<T> {
     /// In a memfd, so that nothing can be left of it. `workers` is how many run at a time.
-    pub(super) fn set(capacity: usize, workers: usize, census: Census) -> Result<Self> {
+    pub(super) fn set(
+        capacity: usize,
+        settings: &SettingsOf<T>,
+        workers: usize,
+        census: Census,
+    ) -> Result<Self> {
         // The dead keep their places until somebody sweeps.
         let most = 2 * workers as u32 + 64;
-        let size = Queue::<Envelope<T>>::size_for(capacity, most)? + census.bytes() + 8192;
+        let size = QueueOf::<T>::size_for(capacity, settings, most)? + census.bytes() + 8192;
         let segment = Segment::builder(Place::memfd("ipc-queue harness"))
             .size(size)
             .participants(most)
             .handles(most)
             .create()?;
         Ok(Self {
-            queue: Queue::create_in(&segment, MESSAGES, capacity)?,
+            queue: QueueOf::<T>::create_in(&segment, capacity, settings)?,
             ledger: Ledger::create(&segment, census)?,
             gate: Event::create_in(&segment, GATE, Reset::Manual)?,
             segment,
@@ -84,7 +88,7 @@ impl<T: Payload> Stage<T> {
     /// Ends the stream: no producer is left. One mark for all consumers: it is a word of the
     /// queue, no message.
     pub(super) fn end_stream(&self) -> Result<()> {
-        self.queue.close().map(drop)
+        self.queue.close()
     }
 
     /// After the death of a worker: what it held comes back now, not only when somebody is stuck.
@@ -103,7 +107,7 @@ impl<T: Payload> Stage<T> {
             producer: index as u64,
             sequence: sent,
         };
-        if self.queue.any(|sealed| sealed.stamp() == next)? || self.ledger.was_taken(next) {
+        if self.queue.contains(next)? || self.ledger.was_taken(next) {
             self.ledger.set_sent(index, sent.saturating_add(1));
         }
         Ok(())

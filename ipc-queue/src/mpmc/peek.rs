@@ -12,25 +12,31 @@ impl<T: Payload> Queue<T> {
     /// committed or finished meanwhile may be seen or not.
     pub(crate) fn any(&self, mut wanted: impl FnMut(&T) -> bool) -> Result<bool> {
         let memory = self.shape().typed::<T>(self.object())?;
-        let is_message = |word: u64| matches!(state(word), Some(State::Full | State::Reading));
-        for index in 0..self.capacity() {
-            // Acquire: the payload is read after this.
-            let mut word = memory.word(index).load(Ordering::Acquire);
-            while is_message(word) {
-                let message = memory.cells.read(index);
-                // Acquire: the second look comes after the reading. In between it is one message as
-                // long as the lap is, whoever takes it or gives it back.
-                ipc_core::atomic::fence(Ordering::Acquire);
-                let now = memory.word(index).load(Ordering::Acquire);
-                if is_message(now) && lap(now) == lap(word) {
-                    if wanted(&message) {
-                        return Ok(true);
-                    }
-                    break;
-                }
-                word = now;
-            }
-        }
-        Ok(false)
+        Ok(any(&memory, |index, _| wanted(&memory.cells.read(index))))
     }
+}
+
+/// As [`Queue::any`]. `wanted` looks at the message of a slot and lap; it may be asked about one
+/// that is changing, and its answer does not count then.
+pub(super) fn any<M: Memory>(memory: &M, mut wanted: impl FnMut(usize, u64) -> bool) -> bool {
+    let is_message = |word: u64| matches!(state(word), Some(State::Full | State::Reading));
+    for index in 0..memory.geometry().slots() as usize {
+        // Acquire: the payload is read after this.
+        let mut word = memory.word(index).load(Ordering::Acquire);
+        while is_message(word) {
+            let found = wanted(index, lap(word));
+            // Acquire: the second look comes after the reading. In between it is one message as
+            // long as the lap is, whoever takes it or gives it back.
+            ipc_core::atomic::fence(Ordering::Acquire);
+            let now = memory.word(index).load(Ordering::Acquire);
+            if is_message(now) && lap(now) == lap(word) {
+                if found {
+                    return true;
+                }
+                break;
+            }
+            word = now;
+        }
+    }
+    false
 }

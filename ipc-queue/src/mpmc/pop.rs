@@ -30,7 +30,7 @@ pub(crate) struct Head {
 /// A message that belongs to this receiver until it finishes it or gives it back.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub(crate) struct Taken {
+pub struct Taken {
     pub index: usize,
     reading: u64,
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub mod driver;
+pub mod kind;
 pub mod worker;
 
 #[allow(unused_imports, reason = "each test program uses some of it")]

@@ -44,6 +44,11 @@ impl<'a> WriteGrant<'a> {
         }
     }
 
+    /// An error in a forked child, which has no room.
+    pub(crate) fn check_fork(&self) -> ipc_core::Result<()> {
+        self.sender.slots.attachment.check_fork()
+    }
+
     /// Makes the first `len` bytes a message. Lock-free.
     ///
     /// # Errors

@@ -114,6 +114,7 @@
 mod block;
 mod guard;
 mod header;
+mod hold;
 mod layout;
 mod options;
 mod pool;
@@ -127,6 +128,7 @@ mod survey;
 mod loom_tests;
 
 pub use guard::{ReadGuard, WriteGrant};
+pub(crate) use hold::Held;
 pub use layout::INLINE;
 pub use options::QueueOptions;
 pub use queue::Queue;

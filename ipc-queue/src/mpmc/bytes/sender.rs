@@ -177,7 +177,7 @@ impl Sender {
 
     /// Claims a slot, and takes a block if the message needs one.
     #[inline(always)]
-    fn grant(
+    pub(super) fn grant(
         &mut self,
         len: usize,
         deadline: Deadline,

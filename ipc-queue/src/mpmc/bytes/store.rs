@@ -128,6 +128,14 @@ impl Store {
         self.area.append_to(into, extent.at, extent.len);
     }
 
+    /// A copy of an extent's first bytes, if it has so many. Of a message that is finished
+    /// meanwhile it may be any bytes.
+    pub(super) fn start<const N: usize>(&self, extent: &Extent) -> Option<[u8; N]> {
+        let mut start = [0; N];
+        (extent.len >= N).then(|| self.area.read(extent.at, &mut start))?;
+        Some(start)
+    }
+
     /// An extent's bytes. Whose they are is the protocol's matter.
     #[inline(always)]
     pub(super) fn bytes(&self, extent: &Extent) -> NonNull<[u8]> {
