@@ -52,9 +52,8 @@ impl Anatomy {
         let handles = participants.end..participants.end + segment.handle_limit() as usize;
         let entries = handles.end.next_multiple_of(LINE);
         let directory = entries..entries + OBJECT_LIMIT as usize * ENTRY;
-        let words = |it: &ObjectInfo| {
-            it.offset as usize / 8..(it.offset + it.len).div_ceil(8) as usize
-        };
+        let words =
+            |it: &ObjectInfo| it.offset as usize / 8..(it.offset + it.len).div_ceil(8) as usize;
         let objects = segment.objects()?;
         let used = objects.iter().map(|it| words(it).end).max();
         let object = objects

@@ -15,6 +15,8 @@ pub struct Cage {
 
 /// Of x86-64; larger ones elsewhere only make the holes' ends coarser.
 const PAGE: usize = 4096;
+/// How many holes are filled at once, at most.
+const MOST_FILLED: usize = 64;
 /// More than an attachment maps.
 const SINGLE: usize = 4;
 
@@ -37,18 +39,35 @@ impl Cage {
             release(&hole)?;
             wanted.push(hole);
         }
-        let mut found = Vec::new();
-        while found.len() < holes {
-            let start = reserve(len)?;
-            found.extend(wanted.iter().filter(|hole| hole.start == start).cloned());
-        }
-        for hole in &found {
-            release(hole)?;
-        }
+        let cage = Self { holes: wanted };
+        cage.close()?;
         for page in single {
             release(&(page..page + PAGE))?;
         }
-        Ok(Self { holes: found })
+        Ok(cage)
+    }
+
+    /// Fills whatever holes have come up meanwhile that the kernel would prefer. Nothing may lie
+    /// in the cage's own.
+    ///
+    /// # Errors
+    /// Those of mmap(2).
+    pub fn close(&self) -> io::Result<()> {
+        let (mut found, mut filled) = (Vec::new(), Vec::new());
+        while found.len() < self.holes.len() && filled.len() < MOST_FILLED {
+            let start = reserve(self.holes[0].len())?;
+            let range = start..start + self.holes[0].len();
+            if self.holes.contains(&range) {
+                found.push(range);
+            } else {
+                filled.push(range);
+            }
+        }
+        if found.len() < self.holes.len() {
+            // Somebody has taken a hole by chance, and filling would never end.
+            found.append(&mut filled);
+        }
+        found.iter().try_for_each(release)
     }
 
     /// Of the mappings of a hole's length whose names contain this, how many there are and how many

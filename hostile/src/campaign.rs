@@ -265,12 +265,22 @@ impl Campaign {
             is_told: true,
         };
         let mut without = Vec::new();
+        if let Verdict::Stuck(_) = verdict {
+            // Each attempt would take as long as it takes to be sure.
+            return Ok(vec!["repeat it to see its steps".to_owned()]);
+        }
         let (again, mut steps) = self.once(subject, trial, tell(&without), Stderr::Kept)?;
         if again != *verdict {
             steps.push(format!("another outcome when repeated: {again}"));
             return Ok(steps);
         }
-        let mutation = |line: &String| line.strip_prefix("mutation ")?.split(':').next()?.parse().ok();
+        let mutation = |line: &String| {
+            line.strip_prefix("mutation ")?
+                .split(':')
+                .next()?
+                .parse()
+                .ok()
+        };
         let mutations: Vec<usize> = steps.iter().filter_map(mutation).collect();
         for number in mutations {
             without.push(number);
@@ -445,7 +455,15 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{:20} {:>9} {:>11} {:>8} {:>10} {:>9} {:>8} | {:>9} {:>11}",
-            "", "opens", "calls", "refused", "mutations", "confined", "caged", "live mut.", "live calls"
+            "",
+            "opens",
+            "calls",
+            "refused",
+            "mutations",
+            "confined",
+            "caged",
+            "live mut.",
+            "live calls"
         )?;
         for row in &self.rows {
             writeln!(
@@ -486,7 +504,9 @@ impl fmt::Display for Finding {
         if let Some(trial) = self.trial {
             write!(f, " (--replay \"{}\" --trial {trial})", self.subject)?;
         }
-        self.steps.iter().try_for_each(|step| write!(f, "\n    {step}"))
+        self.steps
+            .iter()
+            .try_for_each(|step| write!(f, "\n    {step}"))
     }
 }
 

@@ -145,7 +145,11 @@ impl Mutation {
     pub fn shown<'a>(&'a self, memory: &'a Memory) -> impl fmt::Display + 'a {
         fmt::from_fn(move |f| {
             write!(f, "{} in the {}:", self.what, self.part)?;
-            for &(at, new) in self.words.iter().filter(|(at, new)| memory.get(*at) != *new) {
+            for &(at, new) in self
+                .words
+                .iter()
+                .filter(|(at, new)| memory.get(*at) != *new)
+            {
                 write!(f, " [{}] {:#x} -> {new:#x}", at * 8, memory.get(at))?;
             }
             Ok(())

@@ -89,7 +89,7 @@ impl Arena {
     /// Runs one trial: opens and uses the segment while, and after, it is damaged.
     ///
     /// # Errors
-    /// If descriptors cannot be duplicated.
+    /// If descriptors cannot be duplicated, or memory not be mapped.
     ///
     /// # Panics
     /// If what a call returned cannot be, or memory changed that was not the object's.
@@ -103,6 +103,7 @@ impl Arena {
         let mut random = Random::of_part(seed, number);
         let before = &self.past[random.below(self.past.len() as u64) as usize];
         self.memory.restore(before);
+        self.cage.close()?;
         let confined = random.once_in(4) && self.subject.name != directory::DIRECTORY.name;
         let damage = RefCell::new(Damage {
             random: Random::of_part(!seed, number),
@@ -235,8 +236,10 @@ impl Damage<'_> {
         if is_out || self.replay.without.contains(&number) {
             return;
         }
-        self.replay
-            .tell(format_args!("mutation {number}: {}", mutation.shown(memory)));
+        self.replay.tell(format_args!(
+            "mutation {number}: {}",
+            mutation.shown(memory)
+        ));
         mutation.apply(memory);
         self.progress.add(Count::Mutations, 1);
     }

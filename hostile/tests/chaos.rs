@@ -16,7 +16,10 @@ fn the_account_comes_out_after_kills_stops_joins_and_leaves() {
         .run(|_| {})
         .unwrap();
     assert!(tally.violations.is_empty(), "seed {seed}\n{tally}");
-    assert!(tally.kills > 0 && tally.stops > 0 && tally.leaves > 0, "{tally}");
+    assert!(
+        tally.kills > 0 && tally.stops > 0 && tally.leaves > 0,
+        "{tally}"
+    );
     for (kind, done) in &tally.done {
         assert!(*done > 0, "nothing was done with {kind}\n{tally}");
     }

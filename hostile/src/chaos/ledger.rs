@@ -196,7 +196,9 @@ impl Ledger {
         redelivered: bool,
     ) -> Result<(), Violation> {
         if sequence == 0 || sequence > self.next(lane).load(SeqCst) {
-            return Err(Violation::new(format!("{lane:?} {sequence} was never sent")));
+            return Err(Violation::new(format!(
+                "{lane:?} {sequence} was never sent"
+            )));
         }
         let before = self.state(lane, sequence).fetch_or(RECEIVED, SeqCst);
         let wrong = if before & FINISHED != 0 {

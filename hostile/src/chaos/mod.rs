@@ -9,8 +9,8 @@
 
 mod jobs;
 mod ledger;
-mod world;
 mod worker;
+mod world;
 
 use crate::random::Random;
 use crate::subject::Failure;
@@ -174,7 +174,9 @@ impl Chaos {
         let start = Instant::now();
         while start.elapsed() < self.time && run.tally.violations.is_empty() {
             let left = self.time.saturating_sub(start.elapsed());
-            run.ledger.common(Common::Epoch).store(run.tally.epochs, SeqCst);
+            run.ledger
+                .common(Common::Epoch)
+                .store(run.tally.epochs, SeqCst);
             let outcome = run.epoch(left.min(EPOCH), start, &mut watch)?;
             let outcome = outcome.and_then(|()| run.settle());
             if let Err(violation) = outcome {
@@ -188,6 +190,14 @@ impl Chaos {
             run.look(start, &mut watch);
         }
         Ok(run.tally)
+    }
+}
+
+impl Seat {
+    /// Lets it go on; one that is dead needs no letting.
+    fn resume(&mut self) {
+        let _ = self.process.resume();
+        self.stopped_until = None;
     }
 }
 
@@ -227,8 +237,10 @@ impl Run<'_> {
             }
         }
         for (index, seat) in seats.iter_mut().enumerate() {
-            seat.process.resume()?;
-            self.ledger.own(index, Own::Leave).store(seat.number, SeqCst);
+            seat.resume();
+            self.ledger
+                .own(index, Own::Leave)
+                .store(seat.number, SeqCst);
         }
         for seat in &mut seats {
             let Some(exit) = seat.process.join_timeout(PATIENCE)? else {
@@ -272,8 +284,7 @@ impl Run<'_> {
         let now = Instant::now();
         for (index, seat) in seats.iter_mut().enumerate() {
             if seat.stopped_until.is_some_and(|until| until <= now) {
-                seat.process.resume()?;
-                seat.stopped_until = None;
+                seat.resume();
                 seat.seen.1 = now;
             }
             if let Some(exit) = seat.process.join_timeout(Duration::ZERO)? {
@@ -299,27 +310,32 @@ impl Run<'_> {
         let seat = &mut seats[chosen];
         match self.random.below(8) {
             0..=3 => {
-                self.ledger.own(chosen, Own::Doomed).store(seat.number, SeqCst);
-                seat.process.kill()?;
+                self.ledger
+                    .own(chosen, Own::Doomed)
+                    .store(seat.number, SeqCst);
+                // It may have come to its end just now, for a good reason or a bad one.
+                let _ = seat.process.kill();
                 let exit = seat.process.join()?;
-                // It may have been on its way out, for a good reason or a bad one.
-                if exit.status != ExitStatusKind::Signal(libc::SIGKILL)
-                    && let Err(violation) = well(&exit)
-                {
+                if exit.status == ExitStatusKind::Signal(libc::SIGKILL) {
+                    self.tally.kills += 1;
+                } else if let Err(violation) = well(&exit) {
                     return Ok(Err(violation));
+                } else {
+                    self.tally.leaves += 1;
                 }
-                self.tally.kills += 1;
                 *seat = self.start(chosen)?;
             }
-            4..=6 if seat.stopped_until.is_none() => {
-                seat.process.stop()?;
+            // One that has just come to its end cannot be stopped.
+            4..=6 if seat.stopped_until.is_none() && seat.process.stop().is_ok() => {
                 let most = STOPPED.as_micros() as u64;
                 let time = Duration::from_micros(self.random.below(most));
                 seat.stopped_until = Some(now + time);
                 self.tally.stops += 1;
             }
             7 if !seat.asked => {
-                self.ledger.own(chosen, Own::Leave).store(seat.number, SeqCst);
+                self.ledger
+                    .own(chosen, Own::Leave)
+                    .store(seat.number, SeqCst);
                 seat.asked = true;
             }
             _ => {}
@@ -340,11 +356,14 @@ impl Run<'_> {
         jobs::drain_rings(segment).map_err(settling)?;
         jobs::drain(segment, &self.ledger).map_err(settling)?;
         self.tally.settled += self.ledger.settle().map_err(settling)?;
+        jobs::check_locks(segment, &self.ledger).map_err(settling)?;
         jobs::check_counts(segment, &self.ledger).map_err(settling)?;
         let free = free_handles(segment);
         if free != self.free_handles {
             let before = self.free_handles;
-            return Err(Violation::new(format!("{free} handles are free of {before}")));
+            return Err(Violation::new(format!(
+                "{free} handles are free of {before}"
+            )));
         }
         Ok(())
     }
@@ -410,7 +429,9 @@ impl fmt::Display for Tally {
         }
         writeln!(f, "{:20} {:>12}", "harness", self.harness)?;
         write!(f, "{}", self.line())?;
-        self.violations.iter().try_for_each(|it| write!(f, "\n{it}"))
+        self.violations
+            .iter()
+            .try_for_each(|it| write!(f, "\n{it}"))
     }
 }
 

@@ -35,6 +35,13 @@ impl Post {
         }
     }
 
+    /// Now and then stays a while where it is: a kill is to find it there.
+    pub(crate) fn linger(&mut self) {
+        if self.random.once_in(12) {
+            std::thread::sleep(Duration::from_micros(self.random.below(1_500)));
+        }
+    }
+
     /// How many things to do in a row.
     pub(crate) fn some(&mut self) -> u64 {
         1 + self.random.below(30)

@@ -1,7 +1,9 @@
 //! A pipe in both directions.
 
 use crate::random::Random;
-use crate::subject::{Failure, Handles, OBJECT, Outcome, Subject, kept, moment, policy, seen, told};
+use crate::subject::{
+    Failure, Handles, OBJECT, Outcome, Subject, kept, moment, policy, seen, told,
+};
 use ipc_core::Segment;
 use ipc_queue::channel::{Channel, End};
 

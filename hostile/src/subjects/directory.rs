@@ -60,7 +60,10 @@ pub(crate) fn about_segment(
             meddle();
             told(Event::create_in(segment, name, Reset::Manual))
         }
-        9 => told(Event::open_in(segment, ["a", "b", "c", "d"][random.below(4) as usize])),
+        9 => told(Event::open_in(
+            segment,
+            ["a", "b", "c", "d"][random.below(4) as usize],
+        )),
         10 => told(Event::open_in(segment, OBJECT)),
         11..=12 => kept(owner, segment.owner()),
         13 => {

@@ -2,9 +2,7 @@
 
 use crate::random::Random;
 use crate::subject::{Handles, OBJECT, Outcome, Subject, moment, policy, told};
-use ipc_sync::{
-    Condvar, LockError, Mutex, MutexGuard, Once, OnceCell, RwLock, WriteLockError,
-};
+use ipc_sync::{Condvar, LockError, Mutex, MutexGuard, Once, OnceCell, RwLock, WriteLockError};
 use std::time::Duration;
 
 type Payload = [u64; 5];
@@ -166,7 +164,9 @@ impl Handles for RwLock<Payload> {
                         }
                         Outcome::Worked
                     }
-                    Err(WriteLockError::OwnerDied(mut guard) | WriteLockError::Panicked(mut guard)) => {
+                    Err(
+                        WriteLockError::OwnerDied(mut guard) | WriteLockError::Panicked(mut guard),
+                    ) => {
                         meddle();
                         *guard = VALUE;
                         match random.below(16) {
@@ -207,7 +207,9 @@ impl Handles for Conditional {
                 meddle();
                 let waited = match wait {
                     5..=6 => self.condvar.wait_timeout(guard, timeout),
-                    _ => self.condvar.wait_timeout_while(guard, timeout, |it| it[0] & 1 == 0),
+                    _ => self
+                        .condvar
+                        .wait_timeout_while(guard, timeout, |it| it[0] & 1 == 0),
                 };
                 locked(waited.map(|(guard, _)| guard), random, meddle)
             }

@@ -1,7 +1,9 @@
 //! Queues for any number of senders and receivers.
 
 use crate::random::Random;
-use crate::subject::{Failure, Handles, OBJECT, Outcome, Subject, kept, moment, policy, seen, told};
+use crate::subject::{
+    Failure, Handles, OBJECT, Outcome, Subject, kept, moment, policy, seen, told,
+};
 use ipc_core::Segment;
 use ipc_queue::mpmc::{self, bytes};
 
@@ -89,7 +91,10 @@ impl Messages {
                 }
                 Err(error) => told::<(), _>(Err(error)),
             },
-            36 if random.once_in(8) => self.tx.take().map_or(Outcome::Worked, |tx| told(tx.close())),
+            36 if random.once_in(8) => self
+                .tx
+                .take()
+                .map_or(Outcome::Worked, |tx| told(tx.close())),
             37 => told(tx.try_clone()),
             38 => {
                 self.tx = None;
@@ -228,7 +233,10 @@ impl Bytes {
                 }
                 Err(error) => told::<(), _>(Err(error)),
             },
-            36 if random.once_in(8) => self.tx.take().map_or(Outcome::Worked, |tx| told(tx.close())),
+            36 if random.once_in(8) => self
+                .tx
+                .take()
+                .map_or(Outcome::Worked, |tx| told(tx.close())),
             37 => told(tx.try_clone()),
             38 => {
                 self.tx = None;

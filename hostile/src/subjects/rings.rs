@@ -1,7 +1,9 @@
 //! Rings for one producer and one consumer.
 
 use crate::random::Random;
-use crate::subject::{Failure, Handles, OBJECT, Outcome, Subject, kept, moment, policy, seen, told};
+use crate::subject::{
+    Failure, Handles, OBJECT, Outcome, Subject, kept, moment, policy, seen, told,
+};
 use ipc_core::Segment;
 use ipc_queue::spsc::bytes::{ByteConsumer, ByteProducer, ByteRing};
 use ipc_queue::spsc::{Consumer, Producer, Ring};
@@ -90,7 +92,10 @@ impl Messages {
             },
             35 => told(tx.len()),
             36 => told(tx.is_full()),
-            37 if random.once_in(8) => self.tx.take().map_or(Outcome::Worked, |tx| told(tx.close())),
+            37 if random.once_in(8) => self
+                .tx
+                .take()
+                .map_or(Outcome::Worked, |tx| told(tx.close())),
             38 => {
                 self.tx = None;
                 Outcome::Worked
@@ -224,7 +229,10 @@ impl Bytes {
             },
             35 => told(tx.used()),
             36 => told(tx.is_empty()),
-            37 if random.once_in(8) => self.tx.take().map_or(Outcome::Worked, |tx| told(tx.close())),
+            37 if random.once_in(8) => self
+                .tx
+                .take()
+                .map_or(Outcome::Worked, |tx| told(tx.close())),
             38 => {
                 self.tx = None;
                 Outcome::Worked

@@ -3,9 +3,7 @@
 use crate::random::Random;
 use crate::subject::{Failure, Handles, OBJECT, Outcome, Subject, kept, moment, policy, told};
 use ipc_core::Segment;
-use ipc_sync::{
-    Array, Barrier, CountingSemaphore, Event, Latch, Party, Reset, Semaphore, Value,
-};
+use ipc_sync::{Array, Barrier, CountingSemaphore, Event, Latch, Party, Reset, Semaphore, Value};
 
 pub(crate) const SEMAPHORE: Subject = Subject {
     name: "semaphore",
@@ -273,7 +271,10 @@ impl Handles for Arrays {
                 }))
             }
             7 => told(self.numbers.fetch_add(at, 1)),
-            8 => told(self.numbers.try_update(at, moment(random), |it| Some(it ^ 1))),
+            8 => told(
+                self.numbers
+                    .try_update(at, moment(random), |it| Some(it ^ 1)),
+            ),
             _ => told(self.numbers.get(at)),
         }
     }

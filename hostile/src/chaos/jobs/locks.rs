@@ -2,9 +2,10 @@
 
 use super::{Done, wrong};
 use crate::chaos::Violation;
-use crate::chaos::ledger::{Common, Own, SEATS, Tag};
+use crate::chaos::ledger::{Common, Ledger, Own, SEATS, Tag};
 use crate::chaos::worker::{PATIENCE, Post};
 use crate::chaos::world::{Counts, mixed};
+use ipc_core::Segment;
 use ipc_sync::{
     Condvar, LockError, Mutex, MutexGuard, OnceCell, OnceError, RwLock, RwLockError, WriteLockError,
 };
@@ -62,8 +63,8 @@ pub(crate) fn mutex(post: &mut Post) -> Done {
             continue;
         };
         enter(post, Common::InMutex, found)?;
-        let counted = post.ledger.own(seat, Own::Locked);
-        let (is, was) = (guard[seat], counted.load(SeqCst));
+        let was = post.ledger.own(seat, Own::Locked).load(SeqCst);
+        let is = guard[seat];
         // The seat's last owner may have been killed between the two.
         let is_right = is == was || post.is_mutex_new && is == was + 1;
         if !is_right {
@@ -71,7 +72,9 @@ pub(crate) fn mutex(post: &mut Post) -> Done {
             return Err(Violation::new(what));
         }
         post.is_mutex_new = false;
+        post.linger();
         guard[seat] = is + 1;
+        let counted = post.ledger.own(seat, Own::Locked);
         counted.store(is + 1, SeqCst);
         leave(post, Common::InMutex)?;
         drop(guard);
@@ -89,17 +92,21 @@ pub(crate) fn rwlock(post: &mut Post) -> Done {
         if post.random.below(3) > 0 {
             let guard = match lock.read_timeout(patience) {
                 Ok(guard) => guard,
-                Err(
-                    RwLockError::Held | RwLockError::TimedOut | RwLockError::OwnerDied { .. },
-                ) => continue,
+                Err(RwLockError::Held | RwLockError::TimedOut | RwLockError::OwnerDied { .. }) => {
+                    continue;
+                }
                 Err(error) => return Err(wrong(error)),
             };
             let own = post.ledger.own(reading, Own::Reading);
             own.store(post.me.to_word(), SeqCst);
             if guard.iter().any(|it| *it != guard[0]) {
-                return Err(Violation::new(format!("half a change was read: {:?}", *guard)));
+                return Err(Violation::new(format!(
+                    "half a change was read: {:?}",
+                    *guard
+                )));
             }
-            own.store(0, SeqCst);
+            post.linger();
+            post.ledger.own(reading, Own::Reading).store(0, SeqCst);
             drop(guard);
         } else {
             let (mut guard, found) = match lock.write_timeout(patience) {
@@ -125,6 +132,9 @@ pub(crate) fn rwlock(post: &mut Post) -> Done {
             let next = guard[0] + 1;
             for at in 0..guard.len() {
                 guard[at] = next;
+                if at == 3 {
+                    post.linger();
+                }
             }
             leave(post, Common::Writing)?;
             drop(guard);
@@ -149,8 +159,7 @@ pub(crate) fn condvar(post: &mut Post) -> Done {
             drop(guard);
             condvar.notify_one().map_err(wrong)?;
         } else {
-            let waited =
-                condvar.wait_timeout_while(guard, PATIENCE, |[made, taken]| made == taken);
+            let waited = condvar.wait_timeout_while(guard, PATIENCE, |[made, taken]| made == taken);
             let Some((mut guard, _)) = locked(waited.map(|(guard, _)| guard))? else {
                 continue;
             };
@@ -170,6 +179,34 @@ pub(crate) fn condvar(post: &mut Post) -> Done {
     Ok(done)
 }
 
+/// With nobody there: whether every change that is certain has happened, and none that nobody began.
+pub(crate) fn check(segment: &Segment, ledger: &Ledger) -> Result<(), Violation> {
+    let mutex = Mutex::<Counts>::open_in(segment, "mutex").map_err(wrong)?;
+    let counts = mutex.repair(|counts| *counts).map_err(wrong)?;
+    // Whoever died in there has been cleared away.
+    ledger.common(Common::InMutex).store(0, SeqCst);
+    for (seat, &is) in counts.iter().enumerate().take(SEATS) {
+        let was = ledger.own(seat, Own::Locked).load(SeqCst);
+        if is != was && is != was + 1 {
+            let what = format!("seat {seat} has counted {was} times, and the mutex protects {is}");
+            return Err(Violation::new(what));
+        }
+    }
+    let stock = Mutex::<[u64; 2]>::open_in(segment, "stock").map_err(wrong)?;
+    let [made, taken] = stock.repair(|stock| *stock).map_err(wrong)?;
+    for (what, is, certain, begun) in [
+        ("made", made, Common::MadeDone, Common::Made),
+        ("taken", taken, Common::TakenDone, Common::Taken),
+    ] {
+        let (certain, begun) = (ledger.get(certain), ledger.get(begun));
+        if !(certain..=begun).contains(&is) {
+            let what = format!("condvar: {is} {what}, and not between {certain} and {begun}");
+            return Err(Violation::new(what));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn once(post: &mut Post) -> Done {
     let epoch = post.epoch();
     let name = format!("cell {epoch}");
@@ -186,7 +223,11 @@ pub(crate) fn once(post: &mut Post) -> Done {
     }
     .map_err(wrong)?;
     let mine = post.random.word() | 1;
-    let given = match cell.get_or_init_timeout(PATIENCE, || [mine, mixed(mine), epoch]) {
+    let value = || {
+        post.linger();
+        [mine, mixed(mine), epoch]
+    };
+    let given = match cell.get_or_init_timeout(PATIENCE, value) {
         Ok(given) => given,
         Err(OnceError::TimedOut) => return Ok(0),
         Err(error) => return Err(wrong(error)),

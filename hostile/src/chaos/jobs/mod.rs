@@ -39,6 +39,7 @@ pub(crate) static JOBS: &[(&str, Job)] = &[
     ("array", waits::array),
 ];
 
+pub(crate) use locks::check as check_locks;
 pub(crate) use queues::drain;
 pub(crate) use rings::drain as drain_rings;
 pub(crate) use waits::check as check_counts;
@@ -47,3 +48,23 @@ pub(crate) use waits::check as check_counts;
 pub(crate) fn wrong(error: impl std::fmt::Display) -> Violation {
     Violation::new(error.to_string())
 }
+
+/// Takes until nothing is left; `take` says how much it took.
+fn take_all(
+    is_left: impl Fn() -> ipc_core::Result<bool>,
+    mut take: impl FnMut() -> Done,
+) -> Result<(), Violation> {
+    let mut in_vain = 0;
+    while is_left().map_err(wrong)? {
+        if take()? == 0 {
+            in_vain += 1;
+        }
+        if in_vain > IN_VAIN {
+            return Err(Violation::new("something is left that cannot be taken"));
+        }
+    }
+    Ok(())
+}
+
+/// How often [`take_all`] may find nothing before it gives up: the dead are swept meanwhile.
+const IN_VAIN: u32 = 100;

@@ -1,9 +1,9 @@
 //! Queues and the channel: each message has a lane and a number, and an account of what came of it.
 
-use super::{Done, wrong};
+use super::{Done, take_all, wrong};
 use crate::chaos::Violation;
 use crate::chaos::ledger::{Common, Lane, Ledger, SEATS};
-use crate::chaos::worker::Post;
+use crate::chaos::worker::{PATIENCE, Post};
 use crate::chaos::world::{MESSAGE, RECORD, bytes_of, mixed, number_of};
 use ipc_core::Segment;
 use ipc_queue::channel::{self, Channel, End, RecvError, SendError};
@@ -82,6 +82,7 @@ pub(crate) fn messages(post: &mut Post) -> Done {
             } else {
                 tx.try_reserve().and_then(|mut guard| {
                     *guard = message;
+                    post.linger();
                     guard.commit()
                 })
             };
@@ -101,7 +102,11 @@ pub(crate) fn messages(post: &mut Post) -> Done {
     Ok(done)
 }
 
-fn arrive(ledger: &Ledger, message: &[u64; 3], redelivered: bool) -> Result<(Lane, u64), Violation> {
+fn arrive(
+    ledger: &Ledger,
+    message: &[u64; 3],
+    redelivered: bool,
+) -> Result<(Lane, u64), Violation> {
     let [id, ..] = *message;
     if *message != [id, mixed(id), !id] {
         return Err(Violation::new(format!("a torn message: {message:x?}")));
@@ -171,6 +176,7 @@ pub(crate) fn bytes(post: &mut Post) -> Done {
             } else {
                 tx.try_reserve(message.len()).and_then(|mut grant| {
                     grant.copy_from_slice(&message);
+                    post.linger();
                     grant.commit(message.len())
                 })
             };
@@ -289,20 +295,22 @@ fn receive(
 pub(crate) fn drain(segment: &Segment, ledger: &Ledger) -> Result<(), Violation> {
     let queue = mpmc::Queue::open_in(segment, "queue").map_err(wrong)?;
     let mut rx = queue.receiver().map_err(wrong)?;
-    while !queue.is_empty().map_err(wrong)? {
-        take(ledger, &mut rx, Duration::ZERO, None)?;
-    }
+    let is_left = || Ok(!queue.is_empty()?);
+    take_all(is_left, || take(ledger, &mut rx, PATIENCE, None))?;
     let stats = queue.stats().map_err(wrong)?;
     if (stats.senders, stats.receivers) != (0, 1) {
         return Err(Violation::new(format!("somebody is left: {stats:?}")));
     }
     let queue = mpmc::bytes::Queue::open_in(segment, "messages").map_err(wrong)?;
     let mut rx = queue.receiver().map_err(wrong)?;
-    while !queue.is_empty().map_err(wrong)? {
-        take_bytes(ledger, &mut rx, Duration::ZERO, None)?;
-    }
+    let is_left = || Ok(!queue.is_empty()?);
+    take_all(is_left, || take_bytes(ledger, &mut rx, PATIENCE, None))?;
     let survey = queue.survey().map_err(wrong)?;
-    if survey.classes.iter().any(|class| class.free != class.blocks) {
+    if survey
+        .classes
+        .iter()
+        .any(|class| class.free != class.blocks)
+    {
         return Err(Violation::new(format!("a block is lost: {survey:?}")));
     }
     let channel = Channel::open_in(segment, "channel").map_err(wrong)?;

@@ -1,9 +1,9 @@
 //! Rings: each message belongs to its position, so that a lost, doubled or torn one shows at once.
 
-use super::{Done, wrong};
+use super::{Done, take_all, wrong};
 use crate::chaos::Violation;
 use crate::chaos::ledger::{Common, Ledger};
-use crate::chaos::worker::Post;
+use crate::chaos::worker::{PATIENCE, Post};
 use crate::chaos::world::{RECORD, bytes_of, mixed};
 use ipc_core::Segment;
 use ipc_queue::spsc::bytes::{ByteConsumer, ByteRing};
@@ -50,7 +50,11 @@ pub(crate) fn messages(post: &mut Post) -> Done {
         let Some(mut tx) = free(ring.producer())? else {
             return Ok(0);
         };
-        at_least(&post.ledger, Common::RingPushed, ring.pushed().map_err(wrong)?)?;
+        at_least(
+            &post.ledger,
+            Common::RingPushed,
+            ring.pushed().map_err(wrong)?,
+        )?;
         for _ in 0..post.some() {
             let at = ring.pushed().map_err(wrong)?;
             let patience = post.patience();
@@ -59,6 +63,7 @@ pub(crate) fn messages(post: &mut Post) -> Done {
                 1 => match tx.try_reserve() {
                     Ok(mut guard) => {
                         *guard = message(at);
+                        post.linger();
                         guard.commit();
                         1
                     }
@@ -101,7 +106,11 @@ pub(crate) fn bytes(post: &mut Post) -> Done {
         let Some(mut tx) = free(ring.producer())? else {
             return Ok(0);
         };
-        at_least(&post.ledger, Common::BytesPushed, ring.pushed().map_err(wrong)?)?;
+        at_least(
+            &post.ledger,
+            Common::BytesPushed,
+            ring.pushed().map_err(wrong)?,
+        )?;
         for _ in 0..post.some() {
             let record = bytes_of(ring.pushed().map_err(wrong)?, RECORD);
             let result = match post.random.below(3) {
@@ -115,6 +124,7 @@ pub(crate) fn bytes(post: &mut Post) -> Done {
                 }
                 _ => tx.try_reserve(record.len()).and_then(|mut guard| {
                     guard.copy_from_slice(&record);
+                    post.linger();
                     guard.commit(record.len())
                 }),
             };
@@ -138,7 +148,10 @@ fn take_bytes(
     let at = ring.taken().map_err(wrong)?;
     match rx.take_timeout(patience) {
         Ok(Some(found)) if *found == *bytes_of(at, RECORD) => Ok(1),
-        Ok(found) => Err(Violation::new(format!("at position {at}: {:?}", found.as_deref()))),
+        Ok(found) => Err(Violation::new(format!(
+            "at position {at}: {:?}",
+            found.as_deref()
+        ))),
         Err(PopError::Empty | PopError::TimedOut | PopError::ProducerDied) => Ok(0),
         Err(error) => Err(wrong(error)),
     }
@@ -150,7 +163,11 @@ type Thing = (u64, Option<Vec<u16>>, String);
 fn thing(position: u64) -> Thing {
     let mixed = mixed(position);
     let numbers = (0..mixed % 50).map(|it| it as u16).collect();
-    (position, (mixed & 64 != 0).then_some(numbers), format!("{mixed:x}"))
+    (
+        position,
+        (mixed & 64 != 0).then_some(numbers),
+        format!("{mixed:x}"),
+    )
 }
 
 pub(crate) fn values(post: &mut Post) -> Done {
@@ -160,7 +177,11 @@ pub(crate) fn values(post: &mut Post) -> Done {
         let Some(mut tx) = free(ring.producer())? else {
             return Ok(0);
         };
-        at_least(&post.ledger, Common::ValuesPushed, ring.pushed().map_err(wrong)?)?;
+        at_least(
+            &post.ledger,
+            Common::ValuesPushed,
+            ring.pushed().map_err(wrong)?,
+        )?;
         for _ in 0..post.some() {
             let value = thing(ring.pushed().map_err(wrong)?);
             match tx.send_value_timeout(&value, post.patience()) {
@@ -201,18 +222,19 @@ pub(crate) fn drain(segment: &Segment) -> Result<(), Violation> {
     let bytes = ByteRing::open_in(segment, "bytes").map_err(wrong)?;
     let values = ByteRing::open_in(segment, "values").map_err(wrong)?;
     let mut rx = ring.consumer().map_err(wrong)?;
-    while ring.popped().map_err(wrong)? < ring.pushed().map_err(wrong)? {
-        take(&ring, &mut rx, Duration::ZERO)?;
-    }
+    let is_left = || Ok(ring.popped()? < ring.pushed()?);
+    take_all(is_left, || take(&ring, &mut rx, PATIENCE))?;
     let mut rx = bytes.consumer().map_err(wrong)?;
-    while bytes.taken().map_err(wrong)? < bytes.pushed().map_err(wrong)? {
-        take_bytes(&bytes, &mut rx, Duration::ZERO)?;
-    }
+    let is_left = || Ok(bytes.taken()? < bytes.pushed()?);
+    take_all(is_left, || take_bytes(&bytes, &mut rx, PATIENCE))?;
     let mut rx = values.consumer().map_err(wrong)?;
-    while values.taken().map_err(wrong)? < values.pushed().map_err(wrong)? {
-        take_value(&values, &mut rx, Duration::ZERO)?;
-    }
-    for role in [ring.producer().map(drop), bytes.producer().map(drop), values.producer().map(drop)] {
+    let is_left = || Ok(values.taken()? < values.pushed()?);
+    take_all(is_left, || take_value(&values, &mut rx, PATIENCE))?;
+    for role in [
+        ring.producer().map(drop),
+        bytes.producer().map(drop),
+        values.producer().map(drop),
+    ] {
         role.map_err(wrong)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::chaos::worker::{PATIENCE, Post};
 use crate::chaos::world::{Counts, ELEMENTS, PARTIES};
 use ipc_core::Segment;
 use ipc_sync::{
-    AcquireError, Arrival, Array, Barrier, BarrierError, CountingSemaphore, Event, EventError,
+    AcquireError, Array, Arrival, Barrier, BarrierError, CountingSemaphore, Event, EventError,
     Latch, Semaphore, Value, WaitError, WriteError,
 };
 use std::ops::RangeInclusive;
@@ -25,7 +25,9 @@ pub(crate) fn semaphore(post: &mut Post) -> Done {
             Err(error) => return Err(wrong(error)),
         };
         let permit = sit_down(post)?;
-        drop((post.ledger.permit(permit).swap(0, SeqCst), permits));
+        post.linger();
+        post.ledger.permit(permit).store(0, SeqCst);
+        drop(permits);
         done += 1;
     }
     Ok(done)
@@ -107,9 +109,9 @@ pub(crate) fn latch(post: &mut Post) -> Done {
         let left = u64::from(latch.count().map_err(wrong)?);
         let begun = post.ledger.get(Common::CountedDown);
         let most = u64::from(LATCHED);
-        if !(most.saturating_sub(begun)..=most.saturating_sub(certain)).contains(&left)
-        {
-            let what = format!("{left} left of {most} after {certain} to {begun} were counted down");
+        if !(most.saturating_sub(begun)..=most.saturating_sub(certain)).contains(&left) {
+            let what =
+                format!("{left} left of {most} after {certain} to {begun} were counted down");
             return Err(Violation::new(what));
         }
         done += 1 + u64::from(passed(latch.try_wait())?);
@@ -185,15 +187,13 @@ fn is_whole(value: &[u64]) -> Result<u64, Violation> {
 }
 
 /// What was read between two looks at the account.
-fn is_within(
-    count: u64,
-    certain: u64,
-    begun: u64,
-) -> Result<(), Violation> {
+fn is_within(count: u64, certain: u64, begun: u64) -> Result<(), Violation> {
     if (certain..=begun).contains(&count) {
         Ok(())
     } else {
-        Err(Violation::new(format!("{count}, and not between {certain} and {begun}")))
+        Err(Violation::new(format!(
+            "{count}, and not between {certain} and {begun}"
+        )))
     }
 }
 
@@ -203,7 +203,10 @@ pub(crate) fn large_value(post: &mut Post) -> Done {
     for _ in 0..post.some() {
         if post.random.once_in(2) {
             post.ledger.add(Common::Updated, 1);
-            let next = |it: Counts| Some([it[0] + 1; 8]);
+            let next = |it: Counts| {
+                post.linger();
+                Some([it[0] + 1; 8])
+            };
             match value.try_update(PATIENCE, next) {
                 Ok(_) => post.ledger.add(Common::UpdatedDone, 1),
                 Err(WriteError::TimedOut | WriteError::Busy) => {
@@ -264,13 +267,20 @@ pub(crate) fn check(segment: &Segment, ledger: &Ledger) -> Result<(), Violation>
     };
     let large = Value::<Counts>::open_in(segment, "large").map_err(wrong)?;
     let updated = done(Common::Updated, Common::UpdatedDone);
-    sum("value, large", is_whole(&large.get().map_err(wrong)?)?, updated)?;
+    sum(
+        "value, large",
+        is_whole(&large.get().map_err(wrong)?)?,
+        updated,
+    )?;
     let small = Value::<u64>::open_in(segment, "word").map_err(wrong)?;
     let added = done(Common::Added, Common::AddedDone);
     sum("value, a word", small.get().map_err(wrong)?, added)?;
     let array = Array::<[u64; 2]>::open_in(segment, "array").map_err(wrong)?;
     let stored = array.to_vec().map_err(wrong)?;
-    let stored = stored.iter().map(|it| is_whole(it)).sum::<Result<u64, _>>()?;
+    let stored = stored
+        .iter()
+        .map(|it| is_whole(it))
+        .sum::<Result<u64, _>>()?;
     sum("array", stored, done(Common::Stored, Common::StoredDone))?;
 
     let semaphore = Semaphore::open_in(segment, "semaphore").map_err(wrong)?;
@@ -284,7 +294,11 @@ pub(crate) fn check(segment: &Segment, ledger: &Ledger) -> Result<(), Violation>
     let posted = done(Common::Posted, Common::PostedDone);
     let waited = done(Common::Waited, Common::WaitedDone);
     let least = posted.start().saturating_sub(*waited.end());
-    sum("counting semaphore", left, least..=posted.end() - waited.start())?;
+    sum(
+        "counting semaphore",
+        left,
+        least..=posted.end() - waited.start(),
+    )?;
     for count in [Common::Cell, Common::CountedDown, Common::CountedDownDone] {
         ledger.common(count).store(0, SeqCst);
     }
