@@ -25,13 +25,15 @@ pub trait Handles {
     fn step(&mut self, random: &mut Random, meddle: &mut dyn FnMut()) -> Outcome;
 }
 
+type Attach = fn(&Segment, &mut Random) -> Result<Box<dyn Handles>, Failure>;
+
 /// An object of some kind.
 pub struct Subject {
     /// What the kind is called.
     pub name: &'static str,
     pub(crate) bytes: usize,
     pub(crate) create: fn(&Segment) -> Result<(), Failure>,
-    pub(crate) attach: fn(&Segment, &mut Random) -> Result<Box<dyn Handles>, Failure>,
+    pub(crate) attach: Attach,
 }
 
 /// So that every segment is longer than a page.

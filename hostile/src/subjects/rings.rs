@@ -83,7 +83,6 @@ impl Messages {
                     *guard = messages[0];
                     match random.below(8) {
                         0 => drop(guard),
-                        1 => std::mem::forget(guard),
                         _ => guard.commit(),
                     }
                     Outcome::Worked
@@ -121,7 +120,6 @@ impl Messages {
                     meddle();
                     match random.below(8) {
                         0 => drop(guard),
-                        1 => std::mem::forget(guard),
                         _ => guard.release(),
                     }
                     Outcome::Worked
@@ -217,7 +215,6 @@ impl Bytes {
                     guard.copy_from_slice(record);
                     match random.below(8) {
                         0 => drop(guard),
-                        1 => std::mem::forget(guard),
                         _ => {
                             let len = random.below(record.len() as u64 + 2) as usize;
                             return told(guard.commit(len));
