@@ -28,8 +28,8 @@ struct Arguments {
     /// Which instructions those are. Default: the day, so that all have their turn.
     #[arg(long)]
     seed: Option<u64>,
-    /// Only operations whose name contains one of these.
-    #[arg(long, value_delimiter = ',')]
+    /// Only operations whose name contains this; may be given several times.
+    #[arg(long)]
     only: Vec<String>,
     /// How many processes play at once. Default: the processors.
     #[arg(long)]

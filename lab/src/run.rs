@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::play::{self, Shown};
 use crate::subject::{Outcome, Subject};
 use crate::tally::Tally;
-use crate::trace::Effect;
+use crate::trace::{Effect, Trace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,11 @@ impl<S: Subject> Runnable for S {
         quietly(board);
         hurry(PATIENCE);
         board.note_case([u64::MAX, 0, 0, 0]);
-        let recorded = caught(board, || play::record(self, board));
+        let recorded = caught(board, || {
+            // What a process does once only, it has done before the recording.
+            play::play(self, &Trace::default(), 0, fate, board)?;
+            play::record(self, board)
+        });
         let trace = match recorded {
             Ok(trace) => trace,
             Err(what) => {
@@ -58,10 +62,11 @@ impl<S: Subject> Runnable for S {
                     tally.count(outcome.text);
                     tally.stepped += u64::from(way == play::Way::Stepped);
                     times.push(time);
+                    if fate == Fate::Stopped || way == play::Way::Stepped {
+                        continue;
+                    }
                     let before = furthest.replace(outcome);
-                    if let Some(before) = before.filter(|it| it.rank > outcome.rank)
-                        && fate == Fate::Killed
-                    {
+                    if let Some(before) = before.filter(|it| it.rank > outcome.rank) {
                         let what = format!("{:?} after {:?}", outcome.text, before.text);
                         tally.violation(at as u64, || place::describe(address), what);
                     }

@@ -26,9 +26,10 @@ impl fmt::Display for Page<'_> {
         f.write_str(HEAD)?;
         writeln!(
             f,
-            "<h1>The fault lab</h1><p>{} operations, {kills} kills, {stops} stops, {} violations, \
+            "<h1>The fault lab</h1><p>{} operations, {kills} kills, {stops} stops ({} reached step by step), {} violations, \
              {:.0} s ({}; every {}. instruction, from {} on).</p>",
             report.operations.len(),
+            report.stepped(),
             report.violations(),
             report.seconds,
             Escaped(&report.build),

@@ -23,6 +23,8 @@ pub struct Operation {
     pub kills: u64,
     /// Victims stopped.
     pub stops: u64,
+    /// Of both, those who were stepped to their instruction, since the operation went another way.
+    pub stepped: u64,
     /// How it came out when they were killed.
     pub killed: Vec<Count>,
     /// How it came out when they were stopped and continued.
@@ -69,6 +71,11 @@ impl Report {
         self.operations.iter().map(|it| it.violations).sum()
     }
 
+    /// How many victims were stepped to their instruction.
+    pub fn stepped(&self) -> u64 {
+        self.operations.iter().map(|it| it.stepped).sum()
+    }
+
     /// How many victims were killed, and how many were stopped.
     pub fn cases(&self) -> (u64, u64) {
         let kills = self.operations.iter().map(|it| it.kills).sum();
@@ -85,6 +92,7 @@ impl Operation {
             calls: tally.calls,
             kills: 0,
             stops: 0,
+            stepped: 0,
             killed: Vec::new(),
             stopped: Vec::new(),
             went_on_p50_us: 0.0,
@@ -103,6 +111,7 @@ impl Operation {
             }
             Fate::Stopped => (self.stops, self.stopped) = (tally.cases, tally.outcomes),
         }
+        self.stepped += tally.stepped;
         self.violations += tally.violations;
         self.first.extend(tally.first);
     }

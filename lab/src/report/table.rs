@@ -27,9 +27,10 @@ impl fmt::Display for Table<'_> {
         let (kills, stops) = report.cases();
         writeln!(
             f,
-            "{} operations, {kills} kills, {stops} stops, {} violations, {:.0} s ({}; every {}. \
+            "{} operations, {kills} kills, {stops} stops ({} reached step by step), {} violations, {:.0} s ({}; every {}. \
              instruction, from {} on)",
             report.operations.len(),
+            report.stepped(),
             report.violations(),
             report.seconds,
             report.build,

@@ -1,19 +1,27 @@
 //! All operations, in their scenes.
 
+mod common;
 mod mpmc;
 mod mutex;
-mod spsc;
-
-mod common;
+mod once;
 mod peer;
+mod rwlock;
+mod semaphore;
+mod spsc;
+mod value;
 
 use crate::run::Runnable;
 
 /// All of them.
 pub fn all() -> Vec<Box<dyn Runnable>> {
-    let mut all = Vec::new();
-    all.extend(spsc::all());
-    all.extend(mpmc::all());
-    all.extend(mutex::all());
-    all
+    let kinds = [
+        spsc::all,
+        mpmc::all,
+        mutex::all,
+        rwlock::all,
+        semaphore::all,
+        once::all,
+        value::all,
+    ];
+    kinds.into_iter().flat_map(|all| all()).collect()
 }

@@ -1,13 +1,43 @@
-//! The ring of one producer and one consumer.
+//! The rings of one producer and one consumer.
 
-use super::common::{MINE, Message, check_clean, check_whole, door, message, segment};
+mod bytes;
+mod typed;
+
+use super::common::{MINE, check_clean, door, enter};
 use crate::case::Case;
 use crate::run::Runnable;
 use crate::subject::{Outcome, Said, Subject};
-use ipc_core::{Segment, Wait};
-use ipc_queue::spsc::{Consumer, OpenError, PopError, Producer, PushError, Ring};
+use ipc_core::Segment;
+use ipc_queue::spsc::{OpenError, PopError, PushError};
+use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+
+/// A kind of ring, of messages that are known by their numbers. Whatever is popped is checked to
+/// be whole.
+trait Line: 'static {
+    const CALLED: &'static str;
+    type Ring;
+    type Tx;
+    type Rx;
+    /// A segment with a ring for this many messages.
+    fn create(capacity: usize) -> (Segment, Self::Ring);
+    fn open(segment: &Segment) -> Self::Ring;
+    fn producer(ring: &Self::Ring) -> Result<Self::Tx, OpenError>;
+    fn consumer(ring: &Self::Ring) -> Result<Self::Rx, OpenError>;
+    fn try_push(tx: &mut Self::Tx, number: u64) -> Result<(), PushError>;
+    /// Sleeps at once.
+    fn push_or_wait(tx: &mut Self::Tx, number: u64) -> Result<(), PushError>;
+    /// This one and the next.
+    fn try_push_two(tx: &mut Self::Tx, number: u64) -> Result<usize, PushError>;
+    fn try_reserve(tx: &mut Self::Tx, number: u64, commits: bool) -> Result<(), PushError>;
+    fn close(tx: Self::Tx) -> Result<(), PushError>;
+    fn try_pop(rx: &mut Self::Rx) -> Result<Option<u64>, PopError>;
+    /// Sleeps at once.
+    fn pop_or_wait(rx: &mut Self::Rx) -> Result<Option<u64>, PopError>;
+    /// How many, and the first.
+    fn try_pop_two(rx: &mut Self::Rx) -> Result<Option<(usize, u64)>, PopError>;
+    fn try_take(rx: &mut Self::Rx, releases: bool) -> Result<Option<u64>, PopError>;
+}
 
 /// What the victim does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +95,7 @@ struct Scene {
     here: u64,
 }
 
-const SCENES: [Scene; 4] = [
+const SCENES: [Scene; 5] = [
     Scene {
         called: "new",
         capacity: 4,
@@ -73,10 +103,16 @@ const SCENES: [Scene; 4] = [
         here: 0,
     },
     Scene {
-        called: "wrapping round",
+        called: "pushing across the seam",
         capacity: 4,
-        gone: 3,
+        gone: 4,
         here: 2,
+    },
+    Scene {
+        called: "popping across the seam",
+        capacity: 4,
+        gone: 6,
+        here: 3,
     },
     Scene {
         called: "full",
@@ -93,12 +129,19 @@ const SCENES: [Scene; 4] = [
 ];
 
 /// One operation in one scene.
-struct OnRing {
+struct OnRing<L> {
     act: Act,
     scene: Scene,
+    line: PhantomData<L>,
 }
 
 pub fn all() -> Vec<Box<dyn Runnable>> {
+    let mut all = all_of::<typed::Typed>();
+    all.extend(all_of::<bytes::Bytes>());
+    all
+}
+
+fn all_of<L: Line>() -> Vec<Box<dyn Runnable>> {
     use Act::*;
     let acts = [
         Push,
@@ -120,9 +163,18 @@ pub fn all() -> Vec<Box<dyn Runnable>> {
     let mut all: Vec<Box<dyn Runnable>> = Vec::new();
     for act in acts {
         for scene in SCENES {
+            let other = if act.produces() { "popping" } else { "pushing" };
             // Coming and going is the same everywhere.
-            if act.count() > 0 || scene.called == "wrapping round" {
-                all.push(Box::new(OnRing { act, scene }));
+            let is_of_use = match act.count() {
+                0 => scene.called == SCENES[2].called,
+                _ => !scene.called.starts_with(other),
+            };
+            if is_of_use {
+                all.push(Box::new(OnRing::<L> {
+                    act,
+                    scene,
+                    line: PhantomData,
+                }));
             }
         }
     }
@@ -130,11 +182,12 @@ pub fn all() -> Vec<Box<dyn Runnable>> {
 }
 
 /// Those who survive.
-struct Others {
+struct Others<L: Line> {
     segment: Segment,
-    ring: Ring<Message>,
-    tx: Option<Producer<Message>>,
-    rx: Option<Consumer<Message>>,
+    ring: L::Ring,
+    capacity: usize,
+    tx: Option<L::Tx>,
+    rx: Option<L::Rx>,
     /// The number of the next message they push.
     next: u64,
     got: Vec<u64>,
@@ -143,17 +196,17 @@ struct Others {
 }
 
 /// The victim.
-struct Victim {
-    ring: Ring<Message>,
-    tx: Option<Producer<Message>>,
-    rx: Option<Consumer<Message>>,
+struct Victim<L: Line> {
+    ring: L::Ring,
+    tx: Option<L::Tx>,
+    rx: Option<L::Rx>,
 }
 
-impl Others {
+impl<L: Line> Others<L> {
     fn push(&mut self) -> bool {
         let tx = self.tx.as_mut().expect("the role");
         for _ in 0..2 {
-            match tx.try_push(message(self.next)) {
+            match L::try_push(tx, self.next) {
                 Ok(()) => {
                     self.next += 1;
                     return true;
@@ -169,10 +222,9 @@ impl Others {
     fn pop(&mut self) -> bool {
         let rx = self.rx.as_mut().expect("the role");
         for _ in 0..2 {
-            match rx.try_pop() {
+            match L::try_pop(rx) {
                 Ok(Some(it)) => {
-                    check_whole(it);
-                    self.got.push(it[0]);
+                    self.got.push(it);
                     return true;
                 }
                 Ok(None) => {
@@ -189,7 +241,7 @@ impl Others {
 
     /// Takes what there is, and fills and empties the ring twice: all room is there.
     fn go_round(&mut self) {
-        let capacity = self.ring.capacity();
+        let capacity = self.capacity;
         for lap in 0..3 {
             let mut popped = 0;
             while self.pop() {
@@ -215,39 +267,37 @@ impl Others {
     /// Takes the victim's role.
     fn succeed(&mut self) -> Result<(), OpenError> {
         if self.tx.is_none() {
-            self.tx = Some(self.ring.producer()?);
+            self.tx = Some(L::producer(&self.ring)?);
         }
         if self.rx.is_none() {
-            self.rx = Some(self.ring.consumer()?);
+            self.rx = Some(L::consumer(&self.ring)?);
         }
         Ok(())
     }
 }
 
-impl Subject for OnRing {
-    type Others = Others;
-    type Victim = Victim;
+impl<L: Line> Subject for OnRing<L> {
+    type Others = Others<L>;
+    type Victim = Victim<L>;
 
     fn name(&self) -> String {
-        format!("spsc: {:?}, {}", self.act, self.scene.called)
+        format!("{}: {:?}, {}", L::CALLED, self.act, self.scene.called)
     }
 
-    fn scene(&self) -> (Others, OwnedFd) {
+    fn scene(&self) -> (Others<L>, OwnedFd) {
         let Scene {
             capacity,
             gone,
             here,
             ..
         } = self.scene;
-        let segment = segment(Ring::<Message>::size_for(capacity).expect("a size"));
-        let ring = Ring::create_in(&segment, "ring", capacity).expect("a ring");
-        let (tx, rx) = (
-            ring.producer().expect("a role"),
-            ring.consumer().expect("a role"),
-        );
+        let (segment, ring) = L::create(capacity);
+        let tx = L::producer(&ring).expect("a role");
+        let rx = L::consumer(&ring).expect("a role");
         let mut others = Others {
             segment,
             ring,
+            capacity,
             tx: Some(tx),
             rx: Some(rx),
             next: 0,
@@ -270,92 +320,72 @@ impl Subject for OnRing {
         (others, door)
     }
 
-    fn enter(&self, door: OwnedFd) -> Victim {
-        let ring = Ring::open_in(&Segment::open(door).expect("a segment"), "ring").expect("a ring");
-        let has_role = !matches!(self.act, Act::ComeToProduce | Act::ComeToConsume);
-        let mut tx = (has_role && self.act.produces()).then(|| ring.producer().expect("the role"));
-        let mut rx = (has_role && !self.act.produces()).then(|| ring.consumer().expect("the role"));
-        tx.iter_mut().for_each(|it| it.set_wait(Wait::Park));
-        rx.iter_mut().for_each(|it| it.set_wait(Wait::Park));
+    fn enter(&self, door: OwnedFd) -> Victim<L> {
+        let ring = L::open(&enter(door));
+        let comes = matches!(self.act, Act::ComeToProduce | Act::ComeToConsume);
+        let role = (!comes).then(|| self.act.produces());
+        let tx = (role == Some(true)).then(|| L::producer(&ring).expect("the role"));
+        let rx = (role == Some(false)).then(|| L::consumer(&ring).expect("the role"));
         Victim { ring, tx, rx }
     }
 
     /// How many were pushed, or popped; and the first of them.
-    fn operate(&self, victim: &mut Victim) -> Said {
-        const MOMENT: Duration = Duration::from_micros(1);
-        let said = |count: usize, first: u64| [count as u64, first, 0, 0];
+    fn operate(&self, victim: &mut Victim<L>) -> Said {
         let pushed = |result: Result<usize, PushError>| match result {
-            Ok(count) => said(count, MINE),
-            Err(PushError::Full | PushError::TimedOut) => said(0, 0),
+            Ok(count) => [count as u64, MINE, 0, 0],
+            Err(PushError::Full | PushError::TimedOut) => [0; 4],
             Err(error) => panic!("{error}"),
         };
-        let popped = |result: Result<Option<(usize, Message)>, PopError>| match result {
-            Ok(Some((count, it))) => {
-                check_whole(it);
-                said(count, it[0])
-            }
-            Err(PopError::Empty | PopError::TimedOut) => said(0, 0),
+        let popped = |result: Result<Option<(usize, u64)>, PopError>| match result {
+            Ok(Some((count, first))) => [count as u64, first, 0, 0],
+            Err(PopError::Empty | PopError::TimedOut) => [0; 4],
             Ok(None) => panic!("the stream has not ended"),
             Err(error) => panic!("{error}"),
         };
         if let Some(tx) = &mut victim.tx {
-            match self.act {
-                Act::Push => pushed(tx.try_push(message(MINE)).map(|()| 1)),
-                Act::PushOrWait => pushed(tx.push_timeout(message(MINE), MOMENT).map(|()| 1)),
-                Act::PushSlice => pushed(tx.try_push_slice(&[message(MINE), message(MINE + 1)])),
-                Act::Commit | Act::GiveUp => pushed(tx.try_reserve().map(|mut slot| {
-                    *slot = message(MINE);
-                    let commits = self.act == Act::Commit;
-                    if commits {
-                        slot.commit();
-                    }
-                    usize::from(commits)
-                })),
+            return match self.act {
+                Act::Push => pushed(L::try_push(tx, MINE).map(|()| 1)),
+                Act::PushOrWait => pushed(L::push_or_wait(tx, MINE).map(|()| 1)),
+                Act::PushSlice => pushed(L::try_push_two(tx, MINE)),
+                Act::Commit => pushed(L::try_reserve(tx, MINE, true).map(|()| 1)),
+                Act::GiveUp => pushed(L::try_reserve(tx, MINE, false).map(|()| 0)),
                 Act::Close => {
                     let tx = victim.tx.take().expect("the role");
-                    tx.close().expect("the segment is sound");
-                    said(0, 0)
+                    pushed(L::close(tx).map(|()| 0))
                 }
                 _ => {
                     victim.tx = None;
-                    said(0, 0)
+                    [0; 4]
                 }
-            }
-        } else if let Some(rx) = &mut victim.rx {
-            let one = |it: Option<Message>| it.map(|it| (1, it));
-            match self.act {
-                Act::Pop => popped(rx.try_pop().map(one)),
-                Act::PopOrWait => popped(rx.pop_timeout(MOMENT).map(one)),
-                Act::PopSlice => {
-                    let mut all = [[0; 2]; 2];
-                    let result = rx.try_pop_slice(&mut all);
-                    popped(result.map(|it| it.map(|count| (count, all[0]))))
-                }
-                Act::Release | Act::LeaveThere => popped(rx.try_peek().map(|it| {
-                    it.map(|guard| {
-                        let it = *guard;
-                        let releases = self.act == Act::Release;
-                        if releases {
-                            guard.release();
-                        }
-                        (usize::from(releases), it)
-                    })
-                })),
+            };
+        }
+        if let Some(rx) = &mut victim.rx {
+            let one = |it: Option<u64>| it.map(|it| (1, it));
+            let none = |it: Option<u64>| it.map(|it| (0, it));
+            return match self.act {
+                Act::Pop => popped(L::try_pop(rx).map(one)),
+                Act::PopOrWait => popped(L::pop_or_wait(rx).map(one)),
+                Act::PopSlice => popped(L::try_pop_two(rx)),
+                Act::Release => popped(L::try_take(rx, true).map(one)),
+                Act::LeaveThere => popped(L::try_take(rx, false).map(none)),
                 _ => {
                     victim.rx = None;
-                    said(0, 0)
+                    [0; 4]
                 }
-            }
-        } else if self.act == Act::ComeToProduce {
-            victim.tx = Some(victim.ring.producer().expect("the role"));
-            said(0, 0)
-        } else {
-            victim.rx = Some(victim.ring.consumer().expect("the role"));
-            said(0, 0)
+            };
         }
+        match self.act {
+            Act::ComeToProduce => victim.tx = L::producer(&victim.ring).ok(),
+            _ => victim.rx = L::consumer(&victim.ring).ok(),
+        }
+        assert!(
+            victim.tx.is_some() || victim.rx.is_some(),
+            "the role is free"
+        );
+        [0; 4]
     }
 
-    fn go_on(&self, others: &mut Others, case: &mut Case) {
+    fn go_on(&self, others: &mut Others<L>, case: &mut Case) {
         if case.is_kill() {
             match others.succeed() {
                 Ok(()) => {
@@ -409,7 +439,7 @@ impl Subject for OnRing {
         }
     }
 
-    fn settle(&self, mut others: Others, said: Option<Said>, case: &Case) -> Outcome {
+    fn settle(&self, mut others: Others<L>, said: Option<Said>, case: &Case) -> Outcome {
         let closed = match others.succeed() {
             Ok(()) => {
                 others.go_round();
