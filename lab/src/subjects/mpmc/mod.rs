@@ -1,14 +1,68 @@
-//! The queue of many senders and receivers.
+//! The queues of many senders and receivers.
 
-use super::common::{MINE, Message, check_clean, check_whole, door, message, segment};
+mod bytes;
+mod typed;
+
+use super::common::{MINE, check_clean, door, enter};
 use super::peer::Peer;
 use crate::case::Case;
 use crate::run::Runnable;
 use crate::subject::{Outcome, Said, Subject};
-use ipc_core::{Segment, Wait};
-use ipc_queue::mpmc::{PopError, PushError, Queue, Receiver, Sender};
+use ipc_core::{Result, Segment};
+use ipc_queue::mpmc::{OpenError, PopError, PushError};
+use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+
+/// A message that was taken: its number, and whether somebody had it before.
+type Got = (u64, bool);
+
+/// A kind of queue, of messages that are known by their numbers. Whatever is popped is checked to
+/// be whole.
+trait Kind: 'static {
+    const CALLED: &'static str;
+    /// Whether it has operations on several messages.
+    const SLICES: bool;
+    type Queue;
+    type Tx;
+    type Rx;
+    /// A segment with a queue for this many messages.
+    fn create(capacity: usize) -> (Segment, Self::Queue);
+    fn open(segment: &Segment) -> Self::Queue;
+    fn sender(queue: &Self::Queue) -> std::result::Result<Self::Tx, OpenError>;
+    fn receiver(queue: &Self::Queue) -> std::result::Result<Self::Rx, OpenError>;
+    fn close(queue: &Self::Queue) -> Result<bool>;
+    fn is_closed(queue: &Self::Queue) -> Result<bool>;
+    /// Nothing is in it, and nobody has anything of it.
+    fn check_empty(queue: &Self::Queue);
+    fn try_push(tx: &mut Self::Tx, number: u64) -> std::result::Result<(), PushError>;
+    /// Sleeps at once.
+    fn push_or_wait(tx: &mut Self::Tx, number: u64) -> std::result::Result<(), PushError>;
+    /// This one and the next.
+    fn try_push_two(tx: &mut Self::Tx, number: u64) -> std::result::Result<usize, PushError>;
+    /// Reserves, writes, does that, and commits, if at all.
+    fn try_reserve(
+        tx: &mut Self::Tx,
+        number: u64,
+        commits: bool,
+        meanwhile: &dyn Fn(),
+    ) -> std::result::Result<(), PushError>;
+    fn try_pop(rx: &mut Self::Rx) -> std::result::Result<Option<u64>, PopError>;
+    /// Sleeps at once.
+    fn pop_or_wait(rx: &mut Self::Rx) -> std::result::Result<Option<u64>, PopError>;
+    /// How many, and their numbers.
+    fn try_pop_two(rx: &mut Self::Rx) -> std::result::Result<Option<(usize, [u64; 2])>, PopError>;
+    /// Takes, does that, and gives back, or not.
+    fn try_take(
+        rx: &mut Self::Rx,
+        gives_back: bool,
+        meanwhile: &dyn Fn(),
+    ) -> std::result::Result<Option<Got>, PopError>;
+    /// Two at once, as far as there are.
+    fn try_take_two(
+        rx: &mut Self::Rx,
+        gives_back: bool,
+    ) -> std::result::Result<Option<(usize, [Got; 2])>, PopError>;
+}
 
 /// What the victim does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,49 +217,52 @@ const SCENES: [Scene; 8] = [
 ];
 
 /// One operation in one scene.
-struct OnQueue {
+struct OnQueue<K> {
     act: Act,
     scene: Scene,
+    kind: PhantomData<K>,
 }
 
 pub fn all() -> Vec<Box<dyn Runnable>> {
+    let mut all = all_of::<typed::Typed>();
+    all.extend(all_of::<bytes::Bytes>());
+    all
+}
+
+fn all_of<K: Kind>() -> Vec<Box<dyn Runnable>> {
     use Act::*;
     let mut all: Vec<Box<dyn Runnable>> = Vec::new();
+    let mut add = |act, scene| {
+        all.push(Box::new(OnQueue::<K> {
+            act,
+            scene,
+            kind: PhantomData,
+        }))
+    };
     for act in [
-        Push,
-        PushOrWait,
-        PushSlice,
-        Commit,
-        GiveUp,
-        Pop,
-        PopOrWait,
-        PopSlice,
-        Take,
-        GiveBack,
-        TakeSlice,
-        GiveSliceBack,
-        Close,
+        Push, PushOrWait, Commit, GiveUp, Pop, PopOrWait, Take, GiveBack, Close,
     ] {
-        all.extend(SCENES.map(|scene| Box::new(OnQueue { act, scene }) as Box<dyn Runnable>));
+        SCENES.iter().for_each(|&scene| add(act, scene));
     }
-    // Coming and going is the same everywhere, but for senders of a closed queue.
+    for act in [PushSlice, PopSlice, TakeSlice, GiveSliceBack] {
+        SCENES
+            .iter()
+            .filter(|_| K::SLICES)
+            .for_each(|&scene| add(act, scene));
+    }
+    // Coming and going is the same everywhere.
     for act in [ComeToSend, GoFromSending, ComeToReceive, GoFromReceiving] {
-        all.extend([1, 5].map(|at| {
-            Box::new(OnQueue {
-                act,
-                scene: SCENES[at],
-            }) as Box<dyn Runnable>
-        }));
+        [1, 5].iter().for_each(|&at: &usize| add(act, SCENES[at]));
     }
     all
 }
 
 /// Those who survive.
-struct Others {
+struct Others<K: Kind> {
     segment: Segment,
-    queue: Queue<Message>,
-    tx: Sender<Message>,
-    rx: Receiver<Message>,
+    queue: K::Queue,
+    tx: K::Tx,
+    rx: K::Rx,
     slow: Option<Peer>,
     /// The number of the next message they push.
     next: u64,
@@ -216,15 +273,15 @@ struct Others {
     room: usize,
 }
 
-struct Victim {
-    queue: Queue<Message>,
-    tx: Option<Sender<Message>>,
-    rx: Option<Receiver<Message>>,
+struct Victim<K: Kind> {
+    queue: K::Queue,
+    tx: Option<K::Tx>,
+    rx: Option<K::Rx>,
 }
 
-impl Others {
+impl<K: Kind> Others<K> {
     fn push(&mut self) -> bool {
-        match self.tx.try_push(message(self.next)) {
+        match K::try_push(&mut self.tx, self.next) {
             Ok(()) => self.next += 1,
             Err(PushError::Full) => return false,
             Err(PushError::Closed) if self.closed => return false,
@@ -234,11 +291,10 @@ impl Others {
     }
 
     fn pop(&mut self) -> bool {
-        match self.rx.try_take() {
+        match K::try_take(&mut self.rx, false, &|| ()) {
             Ok(Some(it)) => {
-                check_whole(*it);
                 assert!(!self.ended, "{it:?} after the end");
-                self.got.push((it[0], it.is_redelivered()));
+                self.got.push(it);
                 true
             }
             Ok(None) => {
@@ -279,40 +335,34 @@ impl Others {
 }
 
 /// Somebody who has claimed a slot, or a message, and stands still.
-fn slow(segment: &Segment, slow: Slow) -> Option<Peer> {
+fn slow<K: Kind>(segment: &Segment, slow: Slow) -> Option<Peer> {
     let door = door(segment);
-    let open = |door| {
-        Queue::<Message>::open_in(&Segment::open(door).expect("a segment"), "queue")
-            .expect("a queue")
-    };
     match slow {
         Slow::Nobody => None,
         Slow::Writer | Slow::Passed => Some(Peer::start(|stand_still| {
-            let mut tx = open(door).sender().expect("a sender");
-            let mut slot = tx.try_reserve().expect("room");
-            *slot = message(SLOW);
-            stand_still();
-            // In a closed queue it is too late.
-            let _ = slot.commit();
+            let mut tx = K::sender(&K::open(&enter(door))).expect("a sender");
+            match K::try_reserve(&mut tx, SLOW, true, stand_still) {
+                // In a closed queue it is too late.
+                Ok(()) | Err(PushError::Closed) => {}
+                Err(error) => panic!("{error}"),
+            }
         })),
         Slow::Reader => Some(Peer::start(|stand_still| {
-            let mut rx = open(door).receiver().expect("a receiver");
-            let held = rx.try_take().expect("a message");
-            stand_still();
-            drop(held);
+            let mut rx = K::receiver(&K::open(&enter(door))).expect("a receiver");
+            K::try_take(&mut rx, false, stand_still).expect("a message");
         })),
     }
 }
 
-impl Subject for OnQueue {
-    type Others = Others;
-    type Victim = Victim;
+impl<K: Kind> Subject for OnQueue<K> {
+    type Others = Others<K>;
+    type Victim = Victim<K>;
 
     fn name(&self) -> String {
-        format!("mpmc: {:?}, {}", self.act, self.scene.called)
+        format!("{}: {:?}, {}", K::CALLED, self.act, self.scene.called)
     }
 
-    fn scene(&self) -> (Others, OwnedFd) {
+    fn scene(&self) -> (Others<K>, OwnedFd) {
         let Scene {
             capacity,
             gone,
@@ -320,12 +370,10 @@ impl Subject for OnQueue {
             closed,
             ..
         } = self.scene;
-        let handles = super::common::HANDLES;
-        let segment = segment(Queue::<Message>::size_for(capacity, handles).expect("a size"));
-        let queue = Queue::create_in(&segment, "queue", capacity).expect("a queue");
-        let mut others = Others {
-            tx: queue.sender().expect("a sender"),
-            rx: queue.receiver().expect("a receiver"),
+        let (segment, queue) = K::create(capacity);
+        let mut others = Others::<K> {
+            tx: K::sender(&queue).expect("a sender"),
+            rx: K::receiver(&queue).expect("a receiver"),
             segment,
             queue,
             slow: None,
@@ -343,7 +391,7 @@ impl Subject for OnQueue {
         for _ in 0..first {
             assert!(others.push());
         }
-        others.slow = slow(&others.segment, self.scene.slow);
+        others.slow = slow::<K>(&others.segment, self.scene.slow);
         if self.scene.slow == Slow::Passed {
             assert!(others.push() && others.pop());
         }
@@ -356,105 +404,75 @@ impl Subject for OnQueue {
         (others, door)
     }
 
-    fn enter(&self, door: OwnedFd) -> Victim {
-        let segment = Segment::open(door).expect("a segment");
-        let queue = Queue::open_in(&segment, "queue").expect("a queue");
+    fn enter(&self, door: OwnedFd) -> Victim<K> {
+        let queue = K::open(&enter(door));
         let comes = matches!(self.act, Act::ComeToSend | Act::ComeToReceive | Act::Close);
-        let mut tx = (self.act.sends() && !comes).then(|| queue.sender().expect("a sender"));
-        let mut rx = (!self.act.sends() && !comes).then(|| queue.receiver().expect("a receiver"));
+        let sends = (!comes).then(|| self.act.sends());
+        let tx = (sends == Some(true)).then(|| K::sender(&queue).expect("a place"));
+        let rx = (sends == Some(false)).then(|| K::receiver(&queue).expect("a place"));
         if self.scene.closed {
-            queue.close().expect("a sound segment");
+            K::close(&queue).expect("a sound segment");
         }
-        tx.iter_mut().for_each(|it| it.set_wait(Wait::Park));
-        rx.iter_mut().for_each(|it| it.set_wait(Wait::Park));
         Victim { queue, tx, rx }
     }
 
     /// How many were pushed, or popped; how many of those popped had been held before; and their
     /// numbers.
-    fn operate(&self, victim: &mut Victim) -> Said {
-        const MOMENT: Duration = Duration::from_micros(1);
-        let pushed = |result: Result<usize, PushError>| match result {
-            Ok(count) => [count as u64, 0, 0, 0],
-            Err(PushError::Full | PushError::TimedOut | PushError::Closed) => [0; 4],
-            Err(error) => panic!("{error}"),
-        };
-        let mut popped: Said = [0; 4];
-        let mut got = |it: Message, again: bool| {
-            check_whole(it);
-            popped[2 + popped[0] as usize] = it[0];
-            popped[0] += 1;
-            popped[1] += u64::from(again);
-        };
+    fn operate(&self, victim: &mut Victim<K>) -> Said {
         if let Some(tx) = &mut victim.tx {
-            return match self.act {
-                Act::Push => pushed(tx.try_push(message(MINE)).map(|()| 1)),
-                Act::PushOrWait => pushed(tx.push_timeout(message(MINE), MOMENT).map(|()| 1)),
-                Act::PushSlice => pushed(tx.try_push_slice(&[message(MINE), message(MINE + 1)])),
-                Act::Commit => pushed(tx.try_reserve().and_then(|mut slot| {
-                    *slot = message(MINE);
-                    slot.commit().map(|()| 1)
-                })),
-                Act::GiveUp => pushed(tx.try_reserve().map(|mut slot| {
-                    *slot = message(MINE);
-                    0
-                })),
+            let pushed = match self.act {
+                Act::Push => K::try_push(tx, MINE).map(|()| 1),
+                Act::PushOrWait => K::push_or_wait(tx, MINE).map(|()| 1),
+                Act::PushSlice => K::try_push_two(tx, MINE),
+                Act::Commit => K::try_reserve(tx, MINE, true, &|| ()).map(|()| 1),
+                Act::GiveUp => K::try_reserve(tx, MINE, false, &|| ()).map(|()| 0),
                 _ => {
                     victim.tx = None;
-                    [0; 4]
+                    return [0; 4];
                 }
+            };
+            return match pushed {
+                Ok(count) => [count as u64, 0, 0, 0],
+                Err(PushError::Full | PushError::TimedOut | PushError::Closed) => [0; 4],
+                Err(error) => panic!("{error}"),
             };
         }
         if let Some(rx) = &mut victim.rx {
-            match self.act {
-                Act::Pop => {
-                    if let Ok(Some(it)) = rx.try_pop() {
-                        got(it, false);
-                    }
+            let first = |it: u64| [1, 0, it, 0];
+            let one = |it: Got| [1, u64::from(it.1), it.0, 0];
+            let popped = match self.act {
+                Act::Pop => K::try_pop(rx).map(|it| it.map(first)),
+                Act::PopOrWait => K::pop_or_wait(rx).map(|it| it.map(first)),
+                Act::PopSlice => K::try_pop_two(rx)
+                    .map(|it| it.map(|(count, all)| [count as u64, 0, all[0], all[1]])),
+                Act::Take => K::try_take(rx, false, &|| ()).map(|it| it.map(one)),
+                Act::GiveBack => K::try_take(rx, true, &|| ()).map(|_| None),
+                Act::GiveSliceBack => K::try_take_two(rx, true).map(|_| None),
+                Act::TakeSlice => K::try_take_two(rx, false).map(|it| {
+                    it.map(|(count, [a, b])| {
+                        [count as u64, u64::from(a.1) + u64::from(b.1), a.0, b.0]
+                    })
+                }),
+                _ => {
+                    victim.rx = None;
+                    return [0; 4];
                 }
-                Act::PopOrWait => {
-                    if let Ok(Some(it)) = rx.pop_timeout(MOMENT) {
-                        got(it, false);
-                    }
-                }
-                Act::PopSlice => {
-                    let mut all = [[0; 2]; SLICE];
-                    if let Ok(Some(count)) = rx.try_pop_slice(&mut all) {
-                        all[..count].iter().for_each(|&it| got(it, false));
-                    }
-                }
-                Act::Take | Act::GiveBack => {
-                    if let Ok(Some(it)) = rx.try_take() {
-                        if self.act == Act::GiveBack {
-                            it.release_back();
-                        } else {
-                            got(*it, it.is_redelivered());
-                        }
-                    }
-                }
-                Act::TakeSlice | Act::GiveSliceBack => {
-                    if let Ok(Some(all)) = rx.try_take_slice(SLICE) {
-                        if self.act == Act::GiveSliceBack {
-                            all.release_back();
-                        } else {
-                            all.iter().for_each(|it| got(*it, it.is_redelivered()));
-                        }
-                    }
-                }
-                _ => victim.rx = None,
-            }
-            return popped;
+            };
+            return match popped {
+                Ok(said) => said.unwrap_or_default(),
+                Err(PopError::Empty | PopError::TimedOut) => [0; 4],
+                Err(error) => panic!("{error}"),
+            };
         }
         match self.act {
-            Act::Close => drop(victim.queue.close().expect("a sound segment")),
-            Act::ComeToReceive => victim.rx = Some(victim.queue.receiver().expect("a place")),
-            // Not if it is closed.
-            _ => victim.tx = victim.queue.sender().ok(),
+            Act::Close => drop(K::close(&victim.queue).expect("a sound segment")),
+            Act::ComeToReceive => victim.rx = Some(K::receiver(&victim.queue).expect("a place")),
+            _ => victim.tx = Some(K::sender(&victim.queue).expect("a place")),
         }
         [0; 4]
     }
 
-    fn go_on(&self, others: &mut Others, case: &mut Case) {
+    fn go_on(&self, others: &mut Others<K>, case: &mut Case) {
         others.closed |= self.act == Act::Close;
         let slow = usize::from(self.scene.slow != Slow::Nobody);
         let missing = slow + self.act.holds();
@@ -476,12 +494,12 @@ impl Subject for OnQueue {
         }
     }
 
-    fn settle(&self, mut others: Others, said: Option<Said>, case: &Case) -> Outcome {
+    fn settle(&self, mut others: Others<K>, said: Option<Said>, case: &Case) -> Outcome {
         others.segment.recover().expect("recovery");
         if let Some(slow) = others.slow.take() {
             slow.go_on();
         }
-        let closed = others.queue.is_closed().expect("a sound segment");
+        let closed = K::is_closed(&others.queue).expect("a sound segment");
         others.drain();
         if closed {
             others.drain();
@@ -491,12 +509,13 @@ impl Subject for OnQueue {
                 assert_eq!(others.fill(), self.scene.capacity, "some room is missing");
             }
         }
-        let mut fresh = others.queue.receiver().expect("a place");
+        let mut fresh = K::receiver(&others.queue).expect("a place");
+        let left = K::try_pop(&mut fresh);
         assert!(
-            matches!(fresh.try_pop(), Ok(None) | Err(PopError::Empty)),
-            "something is left"
+            matches!(left, Ok(None) | Err(PopError::Empty)),
+            "something is left: {left:?}"
         );
-        assert_eq!(others.queue.len().expect("a sound segment"), 0);
+        K::check_empty(&others.queue);
         let Others {
             segment,
             queue,
