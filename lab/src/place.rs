@@ -1,8 +1,11 @@
 //! Which line of the source an instruction is of.
 
 /// The function and line, and which functions it is inlined into, from the inside out: those of
-/// this project, or the innermost if there is none.
+/// this project, or the innermost if there is none. 0 is before or after the operation.
 pub fn describe(address: u64) -> String {
+    if address == 0 {
+        return "outside the operation".to_owned();
+    }
     let mut frames = Vec::new();
     let mut first = None;
     backtrace::resolve(

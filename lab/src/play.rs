@@ -53,28 +53,47 @@ fn with_complaint(error: String, board: &Board) -> String {
     }
 }
 
-/// Steps through the operation.
-///
-/// # Errors
-/// What else the victim came to.
-pub fn record<S: Subject>(subject: &S, board: &Board) -> Result<Trace, String> {
-    let (_others, door) = subject.scene();
-    let victim = start(subject, door, board)?;
-    Trace::record(&victim, LABEL).map_err(|error| with_complaint(error, board))
+/// What is to be played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The whole operation, step by step, to be recorded.
+    Record,
+    /// The case in which the victim has done so many instructions.
+    Cut(usize),
 }
 
-/// Plays the case in which the victim has done `at` instructions of the trace.
+/// What came of it.
+#[derive(Debug)]
+pub enum Played {
+    /// A recording.
+    Trace(Trace),
+    /// A case.
+    Case(Shown),
+}
+
+/// Plays it. The caller has one call of this, in a loop: victims are to begin with the same stack
+/// pointer, since instructions that copy depend on where things lie.
 ///
 /// # Errors
 /// What the victim came to. What the others find is a panic.
 pub fn play<S: Subject>(
     subject: &S,
+    task: Task,
     trace: &Trace,
-    at: usize,
     fate: Fate,
     board: &Board,
-) -> Result<Shown, String> {
+) -> Result<Played, String> {
+    let at = match task {
+        Task::Record => 0,
+        Task::Cut(at) => at,
+    };
     let (mut others, victim, way) = set(subject, trace, at, board)?;
+    if task == Task::Record {
+        let trace = Trace::record(&victim, LABEL);
+        return trace
+            .map(Played::Trace)
+            .map_err(|error| with_complaint(error, board));
+    }
     let case;
     let said = match fate {
         Fate::Killed => {
@@ -92,7 +111,7 @@ pub fn play<S: Subject>(
     };
     let time = case.time().expect("it was looked at");
     let outcome = subject.settle(others, said, &case);
-    Ok(Shown { outcome, time, way })
+    Ok(Played::Case(Shown { outcome, time, way }))
 }
 
 fn go_on<S: Subject>(
@@ -122,11 +141,18 @@ fn set<S: Subject>(
     if at == 0 {
         return Ok((others, victim, Way::Ran));
     }
-    let (address, nth) = match trace.steps.get(at) {
-        Some(&Step { address, nth, .. }) => (address, nth),
-        None => (marker::end_address(), 1),
+    let (address, nth, stack) = match trace.steps.get(at) {
+        Some(&Step {
+            address,
+            nth,
+            stack,
+            ..
+        }) => (address, nth, Some(stack)),
+        None => (marker::end_address(), 1, None),
     };
-    if victim.run_to(address, nth).map_err(complete)? == Stand::There {
+    if victim.run_to(address, nth).map_err(complete)? == Stand::There
+        && stack.is_none_or(|it| it == victim.registers().rsp)
+    {
         return Ok((others, victim, Way::Ran));
     }
     drop((victim, others));

@@ -4,15 +4,19 @@ use crate::board::Board;
 use crate::case::Fate;
 use crate::place;
 use crate::plan::Plan;
-use crate::play::{self, Shown};
+use crate::play::{self, Played, Shown, Task, Way};
 use crate::subject::{Outcome, Subject};
 use crate::tally::Tally;
-use crate::trace::{Effect, Trace};
+use crate::trace::Trace;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// A case that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many instructions a victim has done before there is a recording.
+pub const BEFORE: u64 = u64::MAX;
 
 /// A subject, whatever it works with.
 pub trait Runnable {
@@ -33,45 +37,47 @@ impl<S: Subject> Runnable for S {
         let mut tally = Tally::new(Subject::name(self), fate);
         quietly(board);
         hurry(PATIENCE);
-        board.note_case([u64::MAX, 0, 0, 0]);
-        let recorded = caught(board, || {
-            // What a process does once only, it has done before the recording.
-            play::play(self, &Trace::default(), 0, fate, board)?;
-            play::record(self, board)
-        });
-        let trace = match recorded {
-            Ok(trace) => trace,
-            Err(what) => {
-                tally.violation(0, || "before the first kill".to_owned(), what);
-                return tally;
-            }
-        };
-        let count = |effect| trace.steps.iter().filter(|it| it.effect == effect).count() as u64;
-        tally.instructions = trace.len() as u64;
-        tally.accesses = count(Effect::Access);
-        tally.calls = count(Effect::Call);
+        let mut trace = Trace::default();
         let mut times = Vec::new();
         let mut furthest: Option<Outcome> = None;
-        for at in plan.cuts(&trace) {
-            let address = trace.steps.get(at).map_or(0, |it| it.address);
-            board.note_case([at as u64, address, tally.cases, tally.instructions]);
+        // What a process does once only, it has done before the recording.
+        let mut tasks = VecDeque::from([Task::Cut(0), Task::Record]);
+        while let Some(task) = tasks.pop_front() {
+            let at = match task {
+                Task::Cut(at) if !trace.is_empty() => at as u64,
+                _ => BEFORE,
+            };
+            let address = trace.steps.get(at as usize).map_or(0, |it| it.address);
+            board.note_case([at, address, tally.cases, tally.instructions]);
             hurry(PATIENCE);
-            tally.cases += 1;
-            match caught(board, || play::play(self, &trace, at, fate, board)) {
-                Ok(Shown { outcome, time, way }) => {
-                    tally.count(outcome.text);
-                    tally.stepped += u64::from(way == play::Way::Stepped);
-                    times.push(time);
-                    if fate == Fate::Stopped || way == play::Way::Stepped {
-                        continue;
-                    }
-                    let before = furthest.replace(outcome);
-                    if let Some(before) = before.filter(|it| it.rank > outcome.rank) {
-                        let what = format!("{:?} after {:?}", outcome.text, before.text);
-                        tally.violation(at as u64, || place::describe(address), what);
-                    }
+            let played = caught(board, || play::play(self, task, &trace, fate, board));
+            let shown = match played {
+                Ok(Played::Trace(recorded)) => {
+                    trace = recorded;
+                    tasks.extend(plan.cuts(&trace).into_iter().map(Task::Cut));
+                    tally.describe(&trace);
+                    continue;
                 }
-                Err(what) => tally.violation(at as u64, || place::describe(address), what),
+                Err(what) => {
+                    tally.violation(at, || place::describe(address), what);
+                    tally.cases += u64::from(at != BEFORE);
+                    continue;
+                }
+                Ok(Played::Case(_)) if at == BEFORE => continue,
+                Ok(Played::Case(shown)) => shown,
+            };
+            tally.cases += 1;
+            let Shown { outcome, time, way } = shown;
+            tally.count(outcome.text);
+            tally.stepped += u64::from(way == Way::Stepped);
+            times.push(time);
+            if fate == Fate::Stopped || way == Way::Stepped {
+                continue;
+            }
+            let before = furthest.replace(outcome);
+            if let Some(before) = before.filter(|it| it.rank > outcome.rank) {
+                let what = format!("{:?} after {:?}", outcome.text, before.text);
+                tally.violation(at, || place::describe(address), what);
             }
         }
         hurry(Duration::ZERO);

@@ -1,6 +1,7 @@
 //! What the cases of one operation showed.
 
 use crate::case::Fate;
+use crate::trace::{Effect, Trace};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -78,6 +79,14 @@ impl Tally {
             first: Vec::new(),
             seconds: 0.0,
         }
+    }
+
+    /// This is the operation.
+    pub fn describe(&mut self, trace: &Trace) {
+        let count = |effect| trace.steps.iter().filter(|it| it.effect == effect).count() as u64;
+        self.instructions = trace.len() as u64;
+        self.accesses = count(Effect::Access);
+        self.calls = count(Effect::Call);
     }
 
     /// A case came out like this.

@@ -24,6 +24,8 @@ pub struct Step {
     pub address: u64,
     /// The how-manieth time it is executed, from 1.
     pub nth: u64,
+    /// The stack pointer: another one shows that the operation went another way.
+    pub stack: u64,
     /// What it does.
     pub effect: Effect,
 }
@@ -74,6 +76,7 @@ impl Trace {
                 trace.steps.push(Step {
                     address,
                     nth: *visits,
+                    stack: registers.rsp,
                     effect,
                 });
             }
