@@ -5,6 +5,7 @@ use crate::case::Fate;
 use crate::place;
 use crate::plan::Plan;
 use crate::run::Runnable;
+use crate::subjects;
 use crate::tally::Tally;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -106,9 +107,13 @@ impl Player {
     }
 
     fn tally(mut self, job: Job<'_>) -> Tally {
-        let status = self.pid.take().map(|it| waitpid(it, None));
+        let pid = self.pid.take();
+        let status = pid.map(|it| waitpid(it, None));
         if let Ok(tally) = serde_json::from_slice(&self.bytes) {
             return tally;
+        }
+        if let Some(pid) = pid {
+            subjects::remove_of(pid.as_raw().cast_unsigned());
         }
         let [at, address, cases, instructions] = self.board.case();
         let mut tally = Tally::new(job.subject.name(), job.fate);

@@ -35,9 +35,10 @@ pub fn check_clean(segment: &Segment) {
         1,
         "the dead are still there: {participants:?}"
     );
-    let handles: Vec<_> = (0..HANDLES).map(|_| segment.owner()).collect();
+    let all = segment.handle_limit() as usize;
+    let handles: Vec<_> = (0..all).map(|_| segment.owner()).collect();
     let taken = handles.iter().filter(|it| it.is_ok()).count();
-    assert_eq!(taken, HANDLES as usize, "handles have not come back");
+    assert_eq!(taken, all, "handles have not come back");
 }
 
 /// A number, and what shows that it is whole.

@@ -6,11 +6,15 @@ mod mutex;
 mod once;
 mod peer;
 mod rwlock;
+mod scratch;
+mod segment;
 mod semaphore;
 mod spsc;
+mod sweep;
 mod value;
 
 use crate::run::Runnable;
+pub use scratch::remove_of;
 
 /// All of them.
 pub fn all() -> Vec<Box<dyn Runnable>> {
@@ -22,6 +26,8 @@ pub fn all() -> Vec<Box<dyn Runnable>> {
         semaphore::all,
         once::all,
         value::all,
+        segment::all,
+        sweep::all,
     ];
     kinds.into_iter().flat_map(|all| all()).collect()
 }
