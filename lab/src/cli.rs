@@ -25,7 +25,10 @@ struct Arguments {
     /// Cut off after every how-manieth instruction.
     #[arg(long, default_value_t = 7, conflicts_with = "full", value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Which instructions those are. Default: the day, so that all have their turn.
+    /// Only every how-manieth operation.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    share: u64,
+    /// Which instructions, and operations, those are. Default: the day, so that all have their turn.
     #[arg(long)]
     seed: Option<u64>,
     /// Only operations whose name contains this; may be given several times.
@@ -37,6 +40,10 @@ struct Arguments {
     /// Shows the names of all operations.
     #[arg(long)]
     list: bool,
+    /// Plants faults in the libraries and shows what it says of each. Needs a build with
+    /// RUSTFLAGS="--cfg planted_faults".
+    #[arg(long)]
+    planted: bool,
     /// Shows one JSON object instead of the table.
     #[arg(long)]
     json: bool,
@@ -62,11 +69,26 @@ pub fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> std::io::Result<u64> {
     let mut out = std::io::stdout().lock();
     let all = subjects::all();
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    let at_once = arguments.jobs.unwrap_or(cores).max(1);
+    if arguments.planted {
+        return planted(&all, at_once, &mut out);
+    }
     let is_wanted = |it: &&dyn Runnable| {
         let name = it.name();
         arguments.only.is_empty() || arguments.only.iter().any(|only| name.contains(only))
     };
-    let wanted: Vec<&dyn Runnable> = all.iter().map(|it| &**it).filter(is_wanted).collect();
+    let every = if arguments.full { 1 } else { arguments.every };
+    let seed = arguments.seed.unwrap_or_else(day);
+    // Another share in each round of the instructions, so that all pairs have their turn.
+    let first = (seed / every + seed) % arguments.share;
+    let wanted: Vec<&dyn Runnable> = all
+        .iter()
+        .map(|it| &**it)
+        .filter(is_wanted)
+        .skip(first as usize)
+        .step_by(arguments.share as usize)
+        .collect();
     if wanted.is_empty() {
         return Err(std::io::Error::other(
             "no operation has such a name; see --list",
@@ -78,8 +100,6 @@ fn run(arguments: &Arguments) -> std::io::Result<u64> {
             .try_for_each(|it| writeln!(out, "{}", it.name()))?;
         return Ok(0);
     }
-    let every = if arguments.full { 1 } else { arguments.every };
-    let seed = arguments.seed.unwrap_or_else(day);
     let mut report = Report {
         plan: Plan::new(every, seed),
         build: if cfg!(debug_assertions) {
@@ -95,29 +115,21 @@ fn run(arguments: &Arguments) -> std::io::Result<u64> {
         .iter()
         .flat_map(|&subject| Fate::ALL.map(|fate| Job { subject, fate }))
         .collect();
-    let at_once = arguments
-        .jobs
-        .or_else(|| std::thread::available_parallelism().ok().map(Into::into));
     let start = Instant::now();
     let mut tallies: Vec<_> = jobs.iter().map(|_| None).collect();
     let shows_progress = std::io::stderr().is_terminal();
     let mut done = 0;
-    crew::play(
-        &jobs,
-        report.plan,
-        at_once.unwrap_or(1).max(1),
-        |number, tally| {
-            done += 1;
-            if shows_progress {
-                let (of, name) = (jobs.len(), &tally.operation);
-                eprint!(
-                    "\r\x1b[K{done}/{of}  {name}  {} cases, {} violations",
-                    tally.cases, tally.violations
-                );
-            }
-            tallies[number] = Some(tally);
-        },
-    )?;
+    crew::play(&jobs, report.plan, at_once, |number, tally| {
+        done += 1;
+        if shows_progress {
+            let (of, name) = (jobs.len(), &tally.operation);
+            eprint!(
+                "\r\x1b[K{done}/{of}  {name}  {} cases, {} violations",
+                tally.cases, tally.violations
+            );
+        }
+        tallies[number] = Some(tally);
+    })?;
     if shows_progress {
         eprint!("\r\x1b[K");
     }
@@ -132,6 +144,21 @@ fn run(arguments: &Arguments) -> std::io::Result<u64> {
         std::fs::write(path, Page(&report).to_string())?;
     }
     Ok(report.violations())
+}
+
+#[cfg(planted_faults)]
+fn planted(
+    all: &[Box<dyn Runnable>],
+    at_once: usize,
+    out: &mut impl Write,
+) -> std::io::Result<u64> {
+    crate::faults::show(all, at_once, out)
+}
+
+#[cfg(not(planted_faults))]
+fn planted(_: &[Box<dyn Runnable>], _: usize, _: &mut impl Write) -> std::io::Result<u64> {
+    let how = "this build has no faults; build it with RUSTFLAGS=\"--cfg planted_faults\"";
+    Err(std::io::Error::other(how))
 }
 
 fn day() -> u64 {

@@ -12,6 +12,10 @@
 //! free again, and when all have left, nobody's belongings are in the segment. The same with a
 //! victim that is stopped there and continued later, when the others have gone on without it.
 //!
+//! With `RUSTFLAGS="--cfg planted_faults" cargo run --release -p lab -- --planted` it shows that it
+//! sees: the libraries then have faults, one after the other, and it says where a victim died with
+//! each, and what broke.
+//!
 //! How it gets to the i-th instruction in one step: the operation is stepped through once, which
 //! [records](trace::Trace) the address of each instruction. Victims are forked from one process
 //! with one thread, so that all of them have the same addresses, and do the same. The i-th
@@ -22,6 +26,8 @@ pub mod board;
 pub mod case;
 pub mod cli;
 pub mod crew;
+#[cfg(planted_faults)]
+pub mod faults;
 pub mod marker;
 pub mod place;
 pub mod plan;

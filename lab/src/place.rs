@@ -40,9 +40,22 @@ pub fn describe(address: u64) -> String {
     }
 }
 
-/// The last two names of a path.
+/// The last two names of a path, without types in brackets.
 fn last_names(path: &str) -> String {
-    let mut names: Vec<&str> = path.rsplit("::").take(2).collect();
+    let mut depth = 0;
+    let path = path.replace("->", "");
+    let plain = path.chars().filter(|&it| {
+        depth += i32::from(it == '<');
+        let is_outside = depth == 0;
+        depth -= i32::from(it == '>');
+        is_outside
+    });
+    let plain: String = plain.collect();
+    let mut names: Vec<&str> = plain
+        .rsplit("::")
+        .filter(|it| !it.is_empty())
+        .take(2)
+        .collect();
     names.reverse();
     names.join("::")
 }

@@ -8,6 +8,8 @@ const SHORT: usize = 5_000;
 /// Of longer ones, each access to the segment, each system call, and this many others.
 const OTHERS: usize = 2_000;
 
+const ENOUGH: u64 = 10;
+
 /// Every how-manieth of the instructions, and from which on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -15,6 +17,8 @@ pub struct Plan {
     pub every: u64,
     /// The first one, below `every`.
     pub offset: u64,
+    /// After so many violations an operation is given up: they may take long.
+    pub enough: u64,
 }
 
 impl Plan {
@@ -23,6 +27,7 @@ impl Plan {
         Self {
             every,
             offset: seed % every,
+            enough: ENOUGH,
         }
     }
 

@@ -42,7 +42,9 @@ impl<S: Subject> Runnable for S {
         let mut furthest: Option<Outcome> = None;
         // What a process does once only, it has done before the recording.
         let mut tasks = VecDeque::from([Task::Cut(0), Task::Record]);
-        while let Some(task) = tasks.pop_front() {
+        while tally.violations < plan.enough
+            && let Some(task) = tasks.pop_front()
+        {
             let at = match task {
                 Task::Cut(at) if !trace.is_empty() => at as u64,
                 _ => BEFORE,

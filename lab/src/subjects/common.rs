@@ -58,7 +58,7 @@ pub fn check_whole(it: Message) {
 }
 
 /// A time within which whoever waits has noticed a death, had it the processor: many slices.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// A time that is over before anything happens.
 pub const MOMENT: Duration = Duration::from_micros(1);

@@ -1,6 +1,9 @@
 //! All operations, in their scenes.
 
+mod barrier;
 mod common;
+mod condvar;
+mod event;
 mod mpmc;
 mod mutex;
 mod once;
@@ -26,6 +29,9 @@ pub fn all() -> Vec<Box<dyn Runnable>> {
         semaphore::all,
         once::all,
         value::all,
+        event::all,
+        condvar::all,
+        barrier::all,
         segment::all,
         sweep::all,
     ];

@@ -1,9 +1,11 @@
 //! A process that stands still in the middle of something, while others are killed.
 
+use super::common::SOON;
 use nix::sys::signal::{Signal, kill, raise};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 /// A child that has stopped itself. Killed and reaped when dropped.
 #[derive(Debug)]
@@ -51,11 +53,54 @@ impl Peer {
     ///
     /// # Panics
     /// If the end is not in order.
-    pub fn go_on(mut self) {
+    pub fn go_on(self) {
         self.let_go();
+        assert_eq!(self.end(), 0, "the peer's end");
+    }
+
+    /// Waits for its end. Returns what it ends with.
+    ///
+    /// # Panics
+    /// If that is a signal.
+    pub fn end(mut self) -> i32 {
         let pid = self.pid.take().expect("not reaped yet");
-        let end = waitpid(pid, None).expect("a child");
-        assert_eq!(end, WaitStatus::Exited(pid, 0), "the peer's end");
+        match waitpid(pid, None).expect("a child") {
+            WaitStatus::Exited(_, code) => code,
+            other => panic!("the peer came to {other:?}"),
+        }
+    }
+
+    /// Whether it ends within this time.
+    pub fn has_ended_within(&self, time: Duration) -> bool {
+        let start = Instant::now();
+        loop {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            match waitid(Id::Pid(self.pid()), flags).expect("a child") {
+                WaitStatus::StillAlive if start.elapsed() > time => return false,
+                // Between two looks another process may run: what is waited for is its end.
+                WaitStatus::StillAlive => std::thread::yield_now(),
+                _ => return true,
+            }
+        }
+    }
+
+    /// Returns once it sleeps, which it tells nobody.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    pub fn until_it_sleeps(&self) {
+        let start = Instant::now();
+        loop {
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it lives");
+            let state = stat.rsplit(") ").next().and_then(|it| it.chars().next());
+            match state {
+                Some('S') => return,
+                Some('Z') => panic!("the peer has ended"),
+                _ => std::thread::yield_now(),
+            }
+            assert!(start.elapsed() < SOON, "the peer does not sleep");
+        }
     }
 
     /// Lets it go on, and does not wait.

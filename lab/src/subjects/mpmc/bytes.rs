@@ -62,12 +62,7 @@ impl Kind for Bytes {
     fn check_empty(queue: &Queue) {
         assert_eq!(queue.len().expect("a sound segment"), 0);
         for class in queue.survey().expect("a sound segment").classes {
-            // Those that are over are free for whoever needs one.
-            assert_eq!(
-                class.free + class.over,
-                class.blocks,
-                "blocks are missing: {class:?}"
-            );
+            assert_eq!(class.free, class.blocks, "blocks are missing: {class:?}");
         }
     }
 
