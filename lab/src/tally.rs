@@ -1,6 +1,7 @@
 //! What the cases of one operation showed.
 
 use crate::case::Fate;
+use crate::run::BEFORE;
 use crate::trace::{Effect, Trace};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -16,6 +17,16 @@ pub struct Violation {
     pub place: String,
     /// What was found.
     pub what: String,
+}
+
+impl Violation {
+    /// After how many instructions, in words.
+    pub fn when(&self) -> String {
+        match self.at {
+            BEFORE => "before the first case".to_owned(),
+            at => format!("after {at} instructions"),
+        }
+    }
 }
 
 /// How often a case came out like this.

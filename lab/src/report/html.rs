@@ -69,9 +69,9 @@ fn row(f: &mut fmt::Formatter<'_>, it: &Operation) -> fmt::Result {
     for violation in &it.first {
         writeln!(
             f,
-            "<tr class=bad><td colspan=11 class=text>{:?} at {}, {}: {}</tr>",
+            "<tr class=bad><td colspan=11 class=text>{:?} {}, {}: {}</tr>",
             violation.fate,
-            violation.at,
+            violation.when(),
             Escaped(&violation.place),
             Escaped(&violation.what),
         )?;

@@ -56,8 +56,10 @@ fn line(f: &mut fmt::Formatter<'_>, operation: &Operation, width: usize) -> fmt:
     for violation in &operation.first {
         writeln!(
             f,
-            "    {:?} at {}: {}",
-            violation.fate, violation.at, violation.place
+            "    {:?} {}: {}",
+            violation.fate,
+            violation.when(),
+            violation.place
         )?;
         writeln!(f, "        {}", violation.what.replace('\n', " "))?;
     }

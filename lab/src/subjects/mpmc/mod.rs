@@ -1,6 +1,7 @@
 //! The queues of many senders and receivers.
 
 mod bytes;
+mod two;
 mod typed;
 
 use super::common::{MINE, check_clean, door, enter};
@@ -226,6 +227,7 @@ struct OnQueue<K> {
 pub fn all() -> Vec<Box<dyn Runnable>> {
     let mut all = all_of::<typed::Typed>();
     all.extend(all_of::<bytes::Bytes>());
+    all.extend(two::all::<typed::Typed>());
     all
 }
 
