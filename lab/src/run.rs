@@ -56,7 +56,8 @@ impl<S: Subject> Runnable for S {
             let shown = match played {
                 Ok(Played::Trace(recorded)) => {
                     trace = recorded;
-                    tasks.extend(plan.cuts(&trace).into_iter().map(Task::Cut));
+                    let cuts = plan.cuts(&trace).into_iter().step_by(self.grid());
+                    tasks.extend(cuts.map(Task::Cut));
                     tally.describe(&trace);
                     continue;
                 }

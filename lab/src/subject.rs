@@ -35,6 +35,12 @@ pub trait Subject: 'static {
     /// The kind of object, the operation, and the scene.
     fn name(&self) -> String;
 
+    /// Of the instructions that others are cut off after, the victim is only after each so-manieth:
+    /// for pairs, which are many.
+    fn grid(&self) -> usize {
+        1
+    }
+
     /// Sets the scene, and gives the descriptor by which the victim comes in.
     fn scene(&self) -> (Self::Others, OwnedFd);
 

@@ -7,12 +7,14 @@ mod event;
 mod mpmc;
 mod mutex;
 mod once;
+mod pair;
 mod peer;
 mod rwlock;
 mod scratch;
 mod segment;
 mod semaphore;
 mod spsc;
+mod standing;
 mod sweep;
 mod value;
 

@@ -1,6 +1,7 @@
 //! The mutex.
 
 use super::common::{Bystanders, MOMENT, SOON, check_clean, door, enter, segment_with_bystanders};
+use super::pair;
 use super::peer::Peer;
 use crate::case::Case;
 use crate::run::Runnable;
@@ -50,9 +51,15 @@ pub fn all() -> Vec<Box<dyn Runnable>> {
         (Act::TryLock, Scene::Held),
         (Act::Lock, Scene::OwnerDied),
     ];
-    pairs
-        .map(|(act, scene)| Box::new(OnMutex { act, scene }) as Box<dyn Runnable>)
-        .into()
+    let mut all: Vec<Box<dyn Runnable>> = Vec::new();
+    for (act, scene) in pairs {
+        all.push(Box::new(OnMutex { act, scene }));
+    }
+    all.extend(pair::all_of(|| OnMutex {
+        act: Act::TryLock,
+        scene: Scene::Free,
+    }));
+    all
 }
 
 struct Others {

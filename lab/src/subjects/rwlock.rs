@@ -1,6 +1,7 @@
 //! The lock for many readers or one writer.
 
 use super::common::{Bystanders, MOMENT, SOON, check_clean, door, enter, segment_with_bystanders};
+use super::pair;
 use super::peer::Peer;
 use crate::case::Case;
 use crate::run::Runnable;
@@ -57,9 +58,15 @@ pub fn all() -> Vec<Box<dyn Runnable>> {
         (Write, Scene::Written),
         (Write, Scene::WriterDied),
     ];
-    pairs
-        .map(|(act, scene)| Box::new(OnLock { act, scene }) as Box<dyn Runnable>)
-        .into()
+    let mut all: Vec<Box<dyn Runnable>> = Vec::new();
+    for (act, scene) in pairs {
+        all.push(Box::new(OnLock { act, scene }));
+    }
+    all.extend(pair::all_of(|| OnLock {
+        act: TryWrite,
+        scene: Scene::Free,
+    }));
+    all
 }
 
 struct Others {

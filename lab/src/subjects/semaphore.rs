@@ -1,6 +1,7 @@
 //! The semaphore whose permits are owned.
 
 use super::common::{Bystanders, MOMENT, SOON, check_clean, door, enter, segment_with_bystanders};
+use super::pair;
 use super::peer::Peer;
 use crate::case::Case;
 use crate::run::Runnable;
@@ -58,9 +59,15 @@ pub fn all() -> Vec<Box<dyn Runnable>> {
         (One, Scene::Dead),
         (Two, Scene::Dead),
     ];
-    pairs
-        .map(|(act, scene)| Box::new(OnSemaphore { act, scene }) as Box<dyn Runnable>)
-        .into()
+    let mut all: Vec<Box<dyn Runnable>> = Vec::new();
+    for (act, scene) in pairs {
+        all.push(Box::new(OnSemaphore { act, scene }));
+    }
+    all.extend(pair::all_of(|| OnSemaphore {
+        act: TryOne,
+        scene: Scene::LastOne,
+    }));
+    all
 }
 
 struct Others {

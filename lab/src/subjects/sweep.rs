@@ -1,6 +1,7 @@
 //! The sweep: who gives back what a dead one held is killed, or stopped, itself.
 
 use super::common::{HANDLES, Message, SOON, check_clean, check_whole, door, enter, message};
+use super::pair;
 use super::peer::Peer;
 use crate::case::Case;
 use crate::play::LABEL;
@@ -17,7 +18,9 @@ type Pair = [u64; 2];
 struct Sweep;
 
 pub fn all() -> Vec<Box<dyn Runnable>> {
-    vec![Box::new(Sweep)]
+    let mut all = pair::all_of(|| Sweep);
+    all.insert(0, Box::new(Sweep));
+    all
 }
 
 const CAPACITY: usize = 2;

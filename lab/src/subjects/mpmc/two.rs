@@ -2,29 +2,19 @@
 //! cut off after each instruction; then both are killed, or both continued.
 
 use super::{Act, Kind, MINE, OnQueue, Others, SCENES, Scene, Victim};
-use crate::board::Board;
 use crate::case::Case;
-use crate::marker;
-use crate::play::LABEL;
 use crate::run::Runnable;
 use crate::subject::{Outcome, Said, Subject};
 use crate::subjects::common::{check_clean, door};
-use crate::trace::Trace;
-use crate::tracee::{Stand, Tracee};
-use std::cell::OnceCell;
+use crate::subjects::standing::{PARTS, Standing};
+use crate::tracee::Tracee;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
-
-/// Where the other one stands: after so many of so many parts of its operation.
-const PARTS: usize = 8;
 
 struct Two<K> {
     act: Act,
     other: OnQueue<K>,
-    part: usize,
-    /// The other one's operation, when it was recorded.
-    trace: OnceCell<Trace>,
-    board: OnceCell<&'static Board>,
+    standing: Standing,
 }
 
 pub fn all<K: Kind>() -> Vec<Box<dyn Runnable>> {
@@ -46,13 +36,11 @@ pub fn all<K: Kind>() -> Vec<Box<dyn Runnable>> {
                 scene: SCENES[1],
                 kind: PhantomData,
             };
-            let (trace, board) = (OnceCell::new(), OnceCell::new());
+            let standing = Standing::after(part);
             all.push(Box::new(Two::<K> {
                 act,
                 other,
-                part,
-                trace,
-                board,
+                standing,
             }));
         }
     }
@@ -66,37 +54,6 @@ struct Survivors<K: Kind> {
 }
 
 impl<K: Kind> Two<K> {
-    fn board(&self) -> &'static Board {
-        self.board.get_or_init(Board::new)
-    }
-
-    /// The other one, at the beginning of its operation.
-    fn start(&self, others: &Others<K>) -> Tracee {
-        let (door, board) = (door(&others.segment), self.board());
-        board.clear();
-        let started = Tracee::start(|| {
-            let mut victim = self.other.enter(door);
-            marker::begin();
-            let said = self.other.operate(&mut victim);
-            marker::end();
-            board.say(said);
-        });
-        started.expect("the other one begins")
-    }
-
-    /// The other one, where it is to stand.
-    fn start_to_stand(&self, others: &Others<K>) -> Tracee {
-        let tracee = self.start(others);
-        let trace = self.trace.get().expect("recorded");
-        let step = trace.steps[trace.len() * self.part / PARTS];
-        if self.part > 0 {
-            let stands = tracee.run_to(step.address, step.nth).expect("it runs");
-            // It may have gone another way: then it has come to its end, and stands there.
-            assert!(matches!(stands, Stand::There | Stand::AtEnd));
-        }
-        tracee
-    }
-
     fn inner(&self) -> OnQueue<K> {
         OnQueue {
             act: self.act,
@@ -115,19 +72,19 @@ impl<K: Kind> Subject for Two<K> {
         format!(
             "two: {}: {act:?}, {other:?} at {}/{PARTS}",
             K::CALLED,
-            self.part
+            self.standing.part
         )
     }
 
+    fn grid(&self) -> usize {
+        PARTS
+    }
+
     fn scene(&self) -> (Survivors<K>, OwnedFd) {
-        if self.trace.get().is_none() {
-            let (others, _) = self.other.scene();
-            let recorded = Trace::record(&self.start(&others), LABEL);
-            let _ = self.trace.set(recorded.expect("an operation"));
-        }
-        let (others, door) = self.other.scene();
-        let other = Some(self.start_to_stand(&others));
-        (Survivors { others, other }, door)
+        self.standing.record(&self.other);
+        let (others, way_in) = self.other.scene();
+        let other = Some(self.standing.stand(&self.other, door(&others.segment)));
+        (Survivors { others, other }, way_in)
     }
 
     fn enter(&self, door: OwnedFd) -> Victim<K> {
@@ -165,11 +122,7 @@ impl<K: Kind> Subject for Two<K> {
 
     fn settle(&self, survivors: Survivors<K>, said: Option<Said>, case: &Case) -> Outcome {
         let Survivors { mut others, other } = survivors;
-        let said_too = other.map(|it| {
-            let stopped = it.stop().expect("it stands");
-            stopped.go_on().expect("it comes to its end");
-            self.board().said().expect("it says what it did")
-        });
+        let said_too = other.map(|it| self.standing.finish(it));
         others.segment.recover().expect("recovery");
         others.drain();
         if K::is_closed(&others.queue).expect("a sound segment") {
