@@ -34,6 +34,9 @@ struct Arguments {
     /// Only operations whose name contains this; may be given several times.
     #[arg(long)]
     only: Vec<String>,
+    /// Not operations whose name contains this; may be given several times.
+    #[arg(long)]
+    skip: Vec<String>,
     /// How many processes play at once. Default: the processors.
     #[arg(long)]
     jobs: Option<usize>,
@@ -76,7 +79,9 @@ fn run(arguments: &Arguments) -> std::io::Result<u64> {
     }
     let is_wanted = |it: &&dyn Runnable| {
         let name = it.name();
-        arguments.only.is_empty() || arguments.only.iter().any(|only| name.contains(only))
+        let is_asked_for = |only: &String| name.contains(only);
+        (arguments.only.is_empty() || arguments.only.iter().any(is_asked_for))
+            && !arguments.skip.iter().any(is_asked_for)
     };
     let every = if arguments.full { 1 } else { arguments.every };
     let seed = arguments.seed.unwrap_or_else(day);

@@ -33,6 +33,8 @@ pub struct Operation {
     pub went_on_p50_us: f64,
     /// The longest, in microseconds.
     pub went_on_max_us: f64,
+    /// How long all of it took, in seconds of one process.
+    pub seconds: f64,
     /// How many cases showed what must not be.
     pub violations: u64,
     /// The first of them.
@@ -97,6 +99,7 @@ impl Operation {
             stopped: Vec::new(),
             went_on_p50_us: 0.0,
             went_on_max_us: 0.0,
+            seconds: 0.0,
             violations: 0,
             first: Vec::new(),
         }
@@ -112,6 +115,7 @@ impl Operation {
             Fate::Stopped => (self.stops, self.stopped) = (tally.cases, tally.outcomes),
         }
         self.stepped += tally.stepped;
+        self.seconds += tally.seconds;
         self.violations += tally.violations;
         self.first.extend(tally.first);
     }
