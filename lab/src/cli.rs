@@ -37,7 +37,7 @@ struct Arguments {
     /// Not operations whose name contains this; may be given several times.
     #[arg(long)]
     skip: Vec<String>,
-    /// How many processes play at once. Default: the processors.
+    /// How many processes play at once. Default: two for each processor, since many cases sleep.
     #[arg(long)]
     jobs: Option<usize>,
     /// Shows the names of all operations.
@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> std::io::Result<u64> {
     let mut out = std::io::stdout().lock();
     let all = subjects::all();
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
-    let at_once = arguments.jobs.unwrap_or(cores).max(1);
+    let at_once = arguments.jobs.unwrap_or(2 * cores).max(1);
     if arguments.planted {
         return planted(&all, at_once, &mut out);
     }

@@ -11,6 +11,8 @@ impl Scratch {
     /// A new one, empty.
     pub fn new() -> Self {
         let path = path_of(std::process::id());
+        // One who had the same number may have been killed.
+        remove_of(std::process::id());
         std::fs::create_dir(&path).expect("nobody else has this number");
         Self(path)
     }
