@@ -224,6 +224,11 @@ impl<'a> Directory<'a> {
         }
         let claim = self.claim_patiently(name, spec.len.next_multiple_of(GRAIN))?;
         let info = self.fill(&claim, name, spec)?;
+        if crate::planted!(CommittedBeforeContents) {
+            self.commit(claim.index, name)?;
+            init(info.clone())?;
+            return Ok(info);
+        }
         init(info.clone())?;
         self.attachment.check_fork()?;
         self.commit(claim.index, name)?;

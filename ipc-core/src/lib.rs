@@ -61,6 +61,8 @@ mod owner;
 mod participant;
 mod payload;
 mod place;
+#[doc(hidden)]
+pub mod planted;
 mod segment;
 mod shared;
 mod spin;

@@ -77,6 +77,9 @@ fn sweep_one(attachment: &Arc<Attachment>, entry: u32, ticket: u64) -> Result<bo
         ticket,
         owners: owner::all_of(attachment, entry),
     };
+    if crate::planted!(BuriedFirst) {
+        participant::bury(attachment, entry, ticket);
+    }
     if !departed.is_current() {
         // Another sweeper finished, and the ids just listed may be those of a new participant.
         return Ok(true);
@@ -99,7 +102,9 @@ fn sweep_one(attachment: &Arc<Attachment>, entry: u32, ticket: u64) -> Result<bo
             return Ok(false);
         }
         for &id in &departed.owners {
-            owner::release(attachment, id, entry);
+            if !crate::planted!(HandlesNotSwept) {
+                owner::release(attachment, id, entry);
+            }
         }
     }
     if participant::bury(attachment, entry, ticket) {

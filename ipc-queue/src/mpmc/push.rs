@@ -111,6 +111,16 @@ impl Tail {
     /// P4.
     #[inline(always)]
     fn try_claim(&self, claim: &AtomicU64, a: u64, n: u64) -> bool {
+        if ipc_core::planted!(OwnerAfterClaim) {
+            let nobody = self.me.claim(n) & !OWNER;
+            let claimed = claim
+                .compare_exchange(a, nobody, Ordering::SeqCst, Ordering::Relaxed)
+                .is_ok();
+            if claimed {
+                claim.store(self.me.claim(n), Ordering::SeqCst);
+            }
+            return claimed;
+        }
         // SeqCst: ordered against the look at `end` that follows. Relaxed on failure: all is read
         // again.
         claim

@@ -35,7 +35,7 @@ pub(crate) fn sweep<M: Memory>(memory: &M, senders: &impl Dead, receivers: &impl
         let claim = memory.claim(index);
         // S1. Acquire: the slot's word is looked at after this.
         let mut a = claim.load(Ordering::Acquire);
-        while a & OWNER != 0 && senders.are_named_in(a) {
+        while a & OWNER != 0 && senders.are_named_in(a) && !ipc_core::planted!(ClaimNotSwept) {
             // S2. The dead's commit is visible: it was made before its life lock went.
             let d = memory.word(index).load(Ordering::Acquire);
             let swept = if g.is_pending(a, d) {
@@ -54,6 +54,7 @@ pub(crate) fn sweep<M: Memory>(memory: &M, senders: &impl Dead, receivers: &impl
         let d = word.load(Ordering::Acquire);
         if state(d) == Some(State::Reading)
             && receivers.are_named_in(d)
+            && !ipc_core::planted!(MessageNotSwept)
             // S5. AcqRel: as S3. If it fails, another sweeper did it.
             && word
                 .compare_exchange(d, given_back(d), Ordering::AcqRel, Ordering::Relaxed)
@@ -64,6 +65,8 @@ pub(crate) fn sweep<M: Memory>(memory: &M, senders: &impl Dead, receivers: &impl
     }
     // S6. Always: a dead sender may have committed late and died before it said so. Release: pairs
     // with C3.
-    memory.cursors().late.fetch_add(1, Ordering::Release);
+    if !ipc_core::planted!(LateNotRaised) {
+        memory.cursors().late.fetch_add(1, Ordering::Release);
+    }
     redelivered
 }

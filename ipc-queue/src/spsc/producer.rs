@@ -48,6 +48,12 @@ impl<T: Payload> Producer<T> {
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), PushError> {
         self.writer.find_room(1)?;
+        if ipc_core::planted!(PublishedFirst) {
+            let place = self.writer.tail.next;
+            self.writer.publish(1);
+            self.slots.write(place, &message);
+            return Ok(());
+        }
         self.slots.write(self.writer.tail.next, &message);
         self.writer.publish(1);
         Ok(())
@@ -222,6 +228,11 @@ impl<T: Payload> Producer<T> {
         let count = messages.len().min(room as usize);
         self.slots
             .write_slice(self.writer.tail.next, &messages[..count]);
+        if ipc_core::planted!(PublishedInTwo) && count > 1 {
+            self.writer.publish(1);
+            self.writer.publish(count as u64 - 1);
+            return count;
+        }
         self.writer.publish(count as u64);
         count
     }

@@ -272,7 +272,11 @@ impl<P: Park> Lock<'_, P> {
     pub(crate) fn take_from(&self, is_gone: impl Fn(OwnerBits) -> bool) {
         self.free_from(
             |word| word & HOLDER != 0 && is_gone(OwnerBits::in_word(word)),
-            Leave::In(Condition::OwnerDied),
+            Leave::In(if ipc_core::planted!(SoundAfterDeath) {
+                Condition::Sound
+            } else {
+                Condition::OwnerDied
+            }),
         );
     }
 

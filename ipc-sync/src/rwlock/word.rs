@@ -249,7 +249,7 @@ pub(crate) fn sweep<M: Memory>(memory: &M, id: OwnerId) {
         // By CAS: the row may be a later handle's. One attempt: the dead changes it no more, and
         // whoever else did has done the same.
         let seen = row.load(Ordering::Acquire);
-        if seen & !COUNT == row_of(id, 0) {
+        if seen & !COUNT == row_of(id, 0) && !ipc_core::planted!(ReaderNotSwept) {
             let _ = row.compare_exchange(seen, row_of(id, 0), Ordering::AcqRel, Ordering::Relaxed);
         }
     }

@@ -285,7 +285,9 @@ impl<T: Payload> Large<T> {
                 Some(first) => first,
                 None => self.read_and_change(element, object, &mut change)?,
             };
-            claimed.large.cells.write(cell, &new);
+            if !ipc_core::planted!(IndexBeforeCell) {
+                claimed.large.cells.write(cell, &new);
+            }
             let next = Current::new(current.version() + 1, cell);
             // AcqRel: pairs with `current`; and the mark below comes after it.
             let published = self.index.at(element).compare_exchange(
@@ -295,6 +297,9 @@ impl<T: Payload> Large<T> {
                 Ordering::Relaxed,
             );
             if published.is_ok() {
+                if ipc_core::planted!(IndexBeforeCell) {
+                    claimed.large.cells.write(cell, &new);
+                }
                 *claimed.word.get_mut() = self.shape.mark(element, next.version());
                 drop(claimed);
                 self.remember(current.cell());
