@@ -20,7 +20,8 @@
 //! ```
 //!
 //! The short examples have their own common part: a [`Lesson`] tells what happens and judges it, and
-//! [`spawn_all`] and [`join_all`] are their worker processes.
+//! [`spawn_all`] and [`join_all`] are their worker processes. All examples [`print()`] for those who
+//! may stop reading.
 //!
 //! | program | what it teaches |
 //! |---|---|
@@ -45,12 +46,14 @@ mod blocks;
 mod corpus;
 mod crew;
 mod lesson;
+mod output;
 mod words;
 
 pub use blocks::{BLOCK_TEXT_LEN, BlockError, Pieces, TextBlock, blocks, pieces};
 pub use corpus::{Corpus, CorpusError, Summary};
 pub use crew::{PATIENCE, join_all, spawn_all};
 pub use lesson::{Failure, Lesson};
+pub use output::{complain, print};
 pub use words::{WordCounter, WordCounts, WordCountsError};
 
 /// README's programs, compiled and run.

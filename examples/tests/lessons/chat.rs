@@ -18,6 +18,7 @@ fn clients_come_and_go_and_one_is_killed() {
     assert_eq!(found["carl_gone"], true);
     assert_eq!(found["still_here"][1], "1: still here");
     assert_eq!(found["too_slow"], true);
+    assert!(found["unread"].as_u64().unwrap() > 0, "{found}");
     assert_eq!(found["heard_all"], 8);
 }
 
