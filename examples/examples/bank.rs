@@ -6,7 +6,7 @@
 use clap::Parser;
 use examples::{Failure, Lesson, PATIENCE, join_all, spawn_all};
 use ipc_core::{Place, Segment};
-use ipc_process::{Builder, Process, WorkResult, Worker, run_if_worker};
+use ipc_process::{Builder, ExitStatusKind, Process, WorkResult, Worker, run_if_worker};
 use ipc_sync::{Barrier, Event, LockError, Mutex, MutexGuard, Reset, UpdateError, Value};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -208,6 +208,7 @@ fn many_kills(lesson: &mut Lesson, kills: u32) -> Result<(), Failure> {
     let accounts = Mutex::create_in(&segment, "accounts", Accounts::OPENED)?;
     let transfers = Value::create_in(&segment, "transfers", 0u64)?;
     let repairs = Value::create_in(&segment, "repairs", 0u64)?;
+    let mut killed = 0;
     for _ in 0..kills {
         let before = transfers.get()?;
         let mut tellers = spawn_all(2, |_| teller("transfers", &segment))?;
@@ -216,7 +217,7 @@ fn many_kills(lesson: &mut Lesson, kills: u32) -> Result<(), Failure> {
             std::thread::sleep(Duration::from_micros(100));
         }
         tellers[0].kill()?;
-        tellers[0].join()?;
+        killed += u32::from(tellers[0].join()?.status == ExitStatusKind::Signal(9));
         // The other one is killed when dropped.
     }
     let (guard, _) = lock(&accounts)?;
@@ -227,6 +228,7 @@ fn many_kills(lesson: &mut Lesson, kills: u32) -> Result<(), Failure> {
     ));
     lesson.note("transfers", transfers.get()?);
     lesson.note("repairs", repairs.get()?);
+    lesson.expect("killed", killed, kills, "tellers were killed at it");
     let sentence = "no money was lost or made";
     lesson.expect("sum_after_kills", guard.sum(), START, sentence);
     Ok(())
