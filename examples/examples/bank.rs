@@ -29,7 +29,11 @@ struct Options {
 
 const START: i64 = 1000;
 /// Deposits, or withdrawals, of each teller.
-const ROUNDS: usize = 500;
+const ROUNDS: usize = 200;
+/// What it takes to count the money, between reading a balance and writing the next.
+const COUNTING: Duration = Duration::from_micros(10);
+/// So many transfers are made before the next teller is killed.
+const TRANSFERS: u64 = 100;
 /// How often the race is run, if need be, until somebody loses it.
 const TRIES: usize = 50;
 
@@ -103,7 +107,7 @@ fn no_lock(worker: &mut Worker) -> WorkResult {
     let balance = Value::<i64>::open_in(&segment, "balance")?;
     for _ in 0..ROUNDS {
         let read = balance.get()?;
-        std::thread::yield_now(); // Counts the money.
+        std::thread::sleep(COUNTING);
         balance.set(read + amount)?;
     }
     Ok(())
@@ -115,7 +119,7 @@ fn with_mutex(worker: &mut Worker) -> WorkResult {
     for _ in 0..ROUNDS {
         let mut balance = balance.lock().map_err(UpdateError::from)?;
         let read = *balance;
-        std::thread::yield_now();
+        std::thread::sleep(COUNTING);
         *balance = read + amount;
     }
     Ok(())
@@ -125,7 +129,7 @@ fn with_atomic_steps(worker: &mut Worker) -> WorkResult {
     let (segment, amount) = begin(worker)?;
     let balance = Value::<i64>::open_in(&segment, "balance")?;
     for _ in 0..ROUNDS {
-        std::thread::yield_now();
+        std::thread::sleep(COUNTING);
         balance.fetch_add(amount)?;
     }
     Ok(())
@@ -213,7 +217,7 @@ fn many_kills(lesson: &mut Lesson, kills: u32) -> Result<(), Failure> {
         let before = transfers.get()?;
         let mut tellers = spawn_all(2, |_| teller("transfers", &segment))?;
         // Until they are at it: nothing else tells.
-        while transfers.get()? < before + 1000 && tellers[0].is_alive() {
+        while transfers.get()? < before + TRANSFERS && tellers[0].is_alive() {
             std::thread::sleep(Duration::from_micros(100));
         }
         tellers[0].kill()?;
@@ -243,7 +247,7 @@ fn transfer_for_ever(worker: &mut Worker) -> WorkResult {
         let (mut accounts, missing) = lock(&accounts)?;
         repairs.fetch_add(missing.is_some_and(|it| it != 0).into())?;
         accounts.savings -= amount;
-        std::thread::yield_now();
+        std::thread::sleep(COUNTING);
         accounts.current += amount;
         transfers.fetch_add(1)?;
     }
