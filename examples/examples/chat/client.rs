@@ -44,6 +44,9 @@ impl Client {
             Ok(_) => Ok(Some(line.trim_end_matches('\n').to_owned())),
             // So it ends if the server has not read all.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(None),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                Err(format!("client {} hears nothing", self.number).into())
+            }
             Err(error) => Err(error.into()),
         }
     }
