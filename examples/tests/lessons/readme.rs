@@ -1,6 +1,6 @@
 //! README's commands, run as they stand there. Its programs are doc tests of `src/lib.rs`.
 //!
-//! Commands are the lines of `sh` blocks, and those of `console` blocks after `$ `. A comment in the line
+//! Commands are the lines of `sh` (or `bash`) blocks, and those of `console` blocks after `$ `. A comment in the line
 //! before a block changes what is done with it:
 //!
 //! * `<!-- run with: ... -->`: these arguments are added, to keep it short;
@@ -57,12 +57,12 @@ fn commands(document: &str) -> Vec<Line> {
         let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
         let is_command = |line: &&str| !line.is_empty() && !line.starts_with('#');
         let block: Vec<_> = match language {
-            "sh" => block.into_iter().filter(is_command).collect(),
+            "sh" | "bash" => block.into_iter().filter(is_command).collect(),
             "console" => (block.iter())
                 .filter_map(|line| line.strip_prefix("$ "))
                 .collect(),
             // A doc test, or no code.
-            "rust" | "text" | "toml" => Vec::new(),
+            "rust" | "rust,no_run" | "text" | "toml" | "python" => Vec::new(),
             other => panic!("nobody checks blocks of `{other}`"),
         };
         for command in block {
