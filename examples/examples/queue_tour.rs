@@ -4,7 +4,7 @@
 //! `cargo run --release -p examples --example queue_tour -- --help`
 
 use clap::Parser;
-use examples::{Failure, Lesson, PATIENCE};
+use examples::{Failure, Lesson, patience};
 use ipc_core::{Error, Place, Segment};
 use ipc_process::{Process, WorkResult, Worker, run_if_worker};
 use ipc_queue::mpmc::{PopError, PushError, Queue, bytes};
@@ -188,10 +188,10 @@ fn blocking(lesson: &mut Lesson) -> Result<(), Failure> {
     let ours = "push waits while the queue is full";
     row(lesson, "q.put(2), q full", ours, is_blocked, true);
     get.set()?;
-    let pushed = tx.push_timeout(2, PATIENCE).is_ok();
+    let pushed = tx.push_timeout(2, patience()).is_ok();
     let ours = "and goes on when another process has popped";
     row(lesson, "q.put(2), then q.get()", ours, pushed, true);
-    tx.push_timeout(3, PATIENCE)?;
+    tx.push_timeout(3, patience())?;
     queue.close()?;
     let sum = getter.join()?.into_result()?;
     let ours = "pop waits while it is empty, until the end";

@@ -1,6 +1,6 @@
 //! How a short example tells what happens, for people or for programs, and judges it.
 
-use crate::{complain, print};
+use crate::{complain, print, time_limit};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,6 @@ use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Why an example could not be run; also what its workers' roles return.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -16,9 +15,6 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 const TITLE: Style = Style::new().bold();
 const RIGHT: Style = AnsiColor::Green.on_default();
 const WRONG: Style = AnsiColor::Red.on_default().bold();
-
-/// Every example ends within half a minute.
-const TIME: Duration = Duration::from_secs(28);
 
 /// A run of a short example: what it says, found, and got wrong.
 #[derive(Debug)]
@@ -40,7 +36,7 @@ impl Lesson {
     /// line, with all that was found; else what happens, with colours on a terminal.
     ///
     /// The exit code is 0 if all was as expected, 1 if something was not, and 2 if `teach` failed,
-    /// has not come to an end after 28 seconds, or what it says cannot be printed. Workers end with
+    /// has not come to an end in [`time_limit`], or what it says cannot be printed. Workers end with
     /// this process.
     pub fn run(
         name: &str,
@@ -166,7 +162,7 @@ impl Lesson {
 fn end_in_time(name: &str) {
     let name = name.to_owned();
     std::thread::spawn(move || {
-        std::thread::sleep(TIME);
+        std::thread::sleep(time_limit());
         complain(format_args!("{name}: does not come to an end"));
         std::process::exit(2);
     });

@@ -47,13 +47,15 @@ mod corpus;
 mod crew;
 mod lesson;
 mod output;
+mod time;
 mod words;
 
 pub use blocks::{BLOCK_TEXT_LEN, BlockError, Pieces, TextBlock, blocks, pieces};
 pub use corpus::{Corpus, CorpusError, Summary};
-pub use crew::{PATIENCE, join_all, spawn_all};
+pub use crew::{join_all, spawn_all};
 pub use lesson::{Failure, Lesson};
 pub use output::{complain, print};
+pub use time::{patience, time_limit};
 pub use words::{WordCounter, WordCounts, WordCountsError};
 
 /// README's programs, compiled and run.

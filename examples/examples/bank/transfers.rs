@@ -1,7 +1,7 @@
 //! Transfers between two accounts, and tellers who are killed half way through one.
 
 use crate::{COUNTING, START, teller};
-use examples::{Failure, Lesson, PATIENCE, spawn_all};
+use examples::{Failure, Lesson, patience, spawn_all};
 use ipc_core::{Place, Segment};
 use ipc_process::{ExitStatusKind, WorkResult, Worker};
 use ipc_sync::{Event, LockError, Mutex, MutexGuard, Reset, UpdateError, Value};
@@ -54,7 +54,7 @@ pub fn half_way(lesson: &mut Lesson) -> Result<(), Failure> {
     let accounts = Mutex::create_in(&segment, "accounts", Accounts::OPENED)?;
     let half_done = Event::create_in(&segment, "half done", Reset::Manual)?;
     let mut teller = teller("half way", &segment)?.spawn()?;
-    half_done.wait_timeout(PATIENCE)?;
+    half_done.wait_timeout(patience())?;
     teller.kill()?;
     teller.join()?;
 

@@ -1,6 +1,6 @@
 //! A scripted client.
 
-use examples::{Failure, PATIENCE};
+use examples::{Failure, patience};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -13,7 +13,7 @@ impl Client {
     /// Comes in, and is told its number.
     pub fn connect(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience()))?;
         stream.set_nodelay(true)?;
         let mut client = Self {
             number: 0,

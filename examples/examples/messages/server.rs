@@ -1,7 +1,7 @@
 //! A server and its clients: one queue of requests, a ring of replies for each client.
 
 use crate::with;
-use examples::{Failure, Lesson, PATIENCE, join_all, spawn_all};
+use examples::{Failure, Lesson, join_all, patience, spawn_all};
 use ipc_core::{Place, Segment};
 use ipc_process::{WorkResult, Worker};
 use ipc_queue::{mpmc, spsc};
@@ -43,10 +43,10 @@ pub fn many_clients(lesson: &mut Lesson, clients: u32) -> Result<(), Failure> {
             .params(number))
     };
     let mut silent = client("silent client", 0)?.spawn()?;
-    asked.wait_timeout(PATIENCE)?;
+    asked.wait_timeout(patience())?;
     silent.kill()?;
     silent.join()?;
-    let is_told = death.wait_timeout(PATIENCE).is_ok();
+    let is_told = death.wait_timeout(patience()).is_ok();
     let sentence = "the only client was killed: the server is told, and stays";
     lesson.expect("server_told", is_told, true, sentence);
 

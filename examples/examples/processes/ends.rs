@@ -1,7 +1,7 @@
 //! Ends of workers: waited for, of every kind, with their parent; and who may have no workers.
 
 use crate::worker;
-use examples::{Failure, Lesson, PATIENCE, spawn_all};
+use examples::{Failure, Lesson, patience, spawn_all};
 use ipc_core::{Place, Segment};
 use ipc_process::{ExitStatusKind, Process, WorkResult, Worker, join_any};
 use ipc_sync::{Event, Reset};
@@ -31,7 +31,7 @@ pub fn joining(lesson: &mut Lesson) -> Result<(), Failure> {
     let mut order = Vec::new();
     for index in [2, 0, 1] {
         finish[index].set()?;
-        let ended = join_any(&mut runners, Some(PATIENCE))?.ok_or("no runner ends")?;
+        let ended = join_any(&mut runners, Some(patience()))?.ok_or("no runner ends")?;
         order.push(runners[ended].join()?.name);
     }
     let expected = ["runner 2", "runner 0", "runner 1"];
@@ -103,7 +103,7 @@ pub fn dying_with_the_parent(lesson: &mut Lesson) -> Result<(), Failure> {
     manager.join()?;
     // The grandchild holds its end of the pipe as long as it lives: the end of file is its end.
     let mut end = [PollFd::new(news.as_fd(), PollFlags::POLLIN)];
-    let has_ended = poll(&mut end, PollTimeout::try_from(PATIENCE)?)? == 1;
+    let has_ended = poll(&mut end, PollTimeout::try_from(patience())?)? == 1;
     lesson.expect("orphan_gone", has_ended, true, "nobody is left behind");
     Ok(())
 }
@@ -127,7 +127,7 @@ pub fn childless(lesson: &mut Lesson) -> Result<(), Failure> {
         .no_children()
         .fd("tell", tell)
         .spawn()?;
-    let exit = daemon.join_timeout(PATIENCE)?.ok_or("it does not end")?;
+    let exit = daemon.join_timeout(patience())?.ok_or("it does not end")?;
     let error = exit.error.unwrap_or_default();
     let is_refused = error.contains("may start no workers");
     lesson.check("daemon_childless", error, is_refused, "it cannot");

@@ -2,7 +2,7 @@
 
 use crate::ends::sleep_for_ever;
 use crate::worker;
-use examples::{Failure, Lesson, PATIENCE, join_all};
+use examples::{Failure, Lesson, join_all, patience};
 use ipc_core::{Place, Segment};
 use ipc_process::{WorkResult, Worker};
 use ipc_sync::{CountingSemaphore, Event, LockError, Mutex, Reset, UpdateError, Value, WaitError};
@@ -42,7 +42,7 @@ pub fn terminated_with_a_lock(lesson: &mut Lesson) -> Result<(), Failure> {
     let mut holder = worker("holder")
         .fd("segment", segment.descriptor()?)
         .spawn()?;
-    held.wait_timeout(PATIENCE)?;
+    held.wait_timeout(patience())?;
     holder.terminate()?;
     holder.join()?;
 

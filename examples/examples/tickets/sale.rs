@@ -2,7 +2,7 @@
 
 use crate::client::{ASKING, Way};
 use crate::office::{Office, PAYING};
-use examples::{Failure, Lesson, PATIENCE, spawn_all};
+use examples::{Failure, Lesson, patience, spawn_all};
 use ipc_core::{Place, Segment};
 use ipc_process::{ExitStatusKind, Process};
 use ipc_sync::{Event, Latch, Mutex, Reset, Value};
@@ -67,7 +67,7 @@ impl Sale {
             }
             _ => {
                 let crew = spawn_all(clients as usize, client)?;
-                ready.wait_timeout(PATIENCE)?;
+                ready.wait_timeout(patience())?;
                 go.set()?;
                 crew
             }

@@ -1,7 +1,7 @@
 //! What the exit code of an example says.
 
 use examples::{Failure, Lesson};
-use ipc_process::{Process, WorkResult, Worker, run_if_worker, test_name};
+use ipc_process::{ExitStatusKind, Process, WorkResult, Worker, run_if_worker, test_name};
 use std::process::{ExitCode, Stdio};
 
 fn teach(worker: &mut Worker) -> WorkResult {
@@ -9,6 +9,9 @@ fn teach(worker: &mut Worker) -> WorkResult {
         lesson.expect("sum", 1 + 1, 2, "a sum");
         match worker.params() {
             b"right" => {}
+            b"hanging" => loop {
+                std::thread::park();
+            },
             b"wrong" => lesson.check("colour", "red", false, "a colour"),
             _ => return Err("could not be taught".into()),
         }
@@ -21,7 +24,7 @@ fn teach(worker: &mut Worker) -> WorkResult {
 }
 
 #[test]
-fn wrong_is_1_and_failed_is_2() {
+fn wrong_is_1_and_failed_or_hanging_is_2() {
     // In a process of its own, as a lesson ends its process after some time.
     run_if_worker("verdict", &[("teach", &teach)]);
     for (what, code) in [("right", 0), ("wrong", 1), ("failing", 2)] {
@@ -34,4 +37,15 @@ fn wrong_is_1_and_failed_is_2() {
         let found = worker.join().unwrap().into_result().unwrap();
         assert_eq!(found, [code], "{what}");
     }
+    let mut worker = Process::builder("verdict", "teach")
+        .under_test(test_name!())
+        .params("hanging")
+        .env("EXAMPLE_SECONDS", "0")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let complaint = std::io::read_to_string(worker.take_stderr().unwrap()).unwrap();
+    assert_eq!(complaint, "judged: does not come to an end\n");
+    let status = worker.join().unwrap().status;
+    assert_eq!(status, ExitStatusKind::Code(2));
 }
