@@ -4,7 +4,7 @@
 //! `cargo run --release -p examples --example karaoke -- --help`
 
 use clap::Parser;
-use examples::{Failure, Lesson, PATIENCE, join_all, spawn_all};
+use examples::{Failure, Lesson, join_all, patience, spawn_all};
 use ipc_core::{Place, Segment};
 use ipc_process::{Builder, Process, WorkResult, Worker, run_if_worker};
 use ipc_sync::{AcquireError, Latch, Semaphore, Value};
@@ -97,13 +97,13 @@ fn killed_inside(lesson: &mut Lesson) -> Result<(), Failure> {
     lesson.part("One of those inside is killed");
     let (segment, rooms) = open_house(ROOMS)?;
     let mut sleepers = spawn_all(ROOMS as usize, |_| guest("sleeper", &segment))?;
-    Latch::open_in(&segment, "all rooms taken")?.wait_timeout(PATIENCE)?;
+    Latch::open_in(&segment, "all rooms taken")?.wait_timeout(patience())?;
     let is_full = matches!(rooms.try_acquire(), Err(AcquireError::NoPermits));
     lesson.expect("full", is_full, true, "all rooms are taken, for ever");
 
     sleepers[0].kill()?;
     let killed = Instant::now();
-    let room = rooms.acquire_timeout(PATIENCE)?;
+    let room = rooms.acquire_timeout(patience())?;
     lesson.note("seconds_until_free", killed.elapsed().as_secs_f64());
     let sentence = format!("its room came back after {:.1?}", killed.elapsed());
     lesson.expect("came_back", room.count(), 1, sentence);

@@ -4,12 +4,12 @@
 //! `cargo run --release -p examples --example queue_tour -- --help`
 
 use clap::Parser;
-use examples::{Failure, Lesson, PATIENCE};
+use examples::{Failure, Lesson, patience};
 use ipc_core::{Error, Place, Segment};
 use ipc_process::{Process, WorkResult, Worker, run_if_worker};
-use ipc_queue::mpmc::{PopError, PushError, Queue};
+use ipc_queue::mpmc::{PopError, PushError, Queue, bytes};
 use ipc_sync::{Event, Reset};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,14 +25,10 @@ struct Options {
 const SHORT: Duration = Duration::from_millis(20);
 
 /// What a program for Python's queue has to do without, and what it does instead.
-const NONE: [(&str, &str); 6] = [
+const NONE: [(&str, &str); 5] = [
     (
         "Queue() of unlimited size",
         "the capacity is fixed at creation; a full queue makes senders wait",
-    ),
-    (
-        "q.put(any_object)",
-        "messages are plain values of one size; no pickling",
     ),
     (
         "q.join_thread(), q.cancel_join_thread()",
@@ -57,6 +53,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     Lesson::run("queue_tour", options.json, |lesson| {
         calls(lesson)?;
+        objects(lesson)?;
         blocking(lesson)?;
         closing(lesson)?;
         lesson.part("What has no counterpart");
@@ -152,6 +149,31 @@ fn calls(lesson: &mut Lesson) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What Python would pickle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Job {
+    Resize { path: String, width: u32 },
+    Count(Vec<String>),
+}
+
+fn objects(lesson: &mut Lesson) -> Result<(), Failure> {
+    lesson.part("Any object, if it is serde's: a queue of bytes, and values in it");
+    let queue = bytes::Queue::create(Place::memfd("tour"), 3, 1000)?;
+    let (mut tx, mut rx) = (queue.sender()?, queue.receiver()?);
+    let path = "cat.png".to_owned();
+    let jobs = [
+        Job::Count(vec![path.clone()]),
+        Job::Resize { path, width: 640 },
+    ];
+    jobs.iter().try_for_each(|job| tx.send_value(job))?;
+    let ours = "tx.send_value(&object)?";
+    row(lesson, "q.put(object)", ours, queue.len()?, 2);
+    let received = [rx.recv_value()?, rx.recv_value()?];
+    let ours = "rx.recv_value::<Job>()?";
+    row(lesson, "object = q.get()", ours, received, jobs.map(Some));
+    Ok(())
+}
+
 fn blocking(lesson: &mut Lesson) -> Result<(), Failure> {
     lesson.part("Blocking, between processes");
     let segment = Segment::create(Place::memfd("tour"), 1 << 20)?;
@@ -166,10 +188,10 @@ fn blocking(lesson: &mut Lesson) -> Result<(), Failure> {
     let ours = "push waits while the queue is full";
     row(lesson, "q.put(2), q full", ours, is_blocked, true);
     get.set()?;
-    let pushed = tx.push_timeout(2, PATIENCE).is_ok();
+    let pushed = tx.push_timeout(2, patience()).is_ok();
     let ours = "and goes on when another process has popped";
     row(lesson, "q.put(2), then q.get()", ours, pushed, true);
-    tx.push_timeout(3, PATIENCE)?;
+    tx.push_timeout(3, patience())?;
     queue.close()?;
     let sum = getter.join()?.into_result()?;
     let ours = "pop waits while it is empty, until the end";

@@ -4,7 +4,7 @@
 //! `cargo run --release -p examples --example traffic_light -- --help`
 
 use clap::Parser;
-use examples::{Failure, Lesson, PATIENCE, join_all, spawn_all};
+use examples::{Failure, Lesson, join_all, patience, spawn_all};
 use ipc_core::{Place, Segment};
 use ipc_process::{Process, WorkResult, Worker, run_if_worker};
 use ipc_sync::{Array, Event, Latch, Reset, RwLock, Value};
@@ -72,7 +72,7 @@ fn crossing(lesson: &mut Lesson, cars: u32) -> Result<(), Failure> {
             .fd("segment", segment.descriptor()?))
     })?;
 
-    arrived.wait_timeout(PATIENCE)?;
+    arrived.wait_timeout(patience())?;
     let sentence = "all cars are there, and the light is red";
     lesson.expect("crossed_at_first_red", counts.get(CROSSED)?, 0, sentence);
 

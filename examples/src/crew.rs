@@ -1,11 +1,7 @@
 //! Several worker processes at once.
 
-use crate::Failure;
+use crate::{Failure, patience};
 use ipc_process::{Builder, Process};
-use std::time::Duration;
-
-/// What takes longer hangs. Shorter than the half minute in which every example ends.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Starts so many workers; `describe` gets their indices. They are killed when dropped.
 ///
@@ -23,9 +19,9 @@ pub fn spawn_all(
 /// Waits until all have ended, and gives their results in this order.
 ///
 /// # Errors
-/// The first that failed, was killed, or has not ended after [`PATIENCE`].
+/// The first that failed, was killed, or has not ended after [`patience`].
 pub fn join_all(workers: &mut [Process]) -> Result<Vec<Vec<u8>>, Failure> {
-    let join = |worker: &mut Process| match worker.join_timeout(PATIENCE)? {
+    let join = |worker: &mut Process| match worker.join_timeout(patience())? {
         Some(exit) => Ok(exit.into_result()?),
         None => Err(format!("worker `{}` does not end", worker.name()).into()),
     };

@@ -1,5 +1,6 @@
 //! How a short example tells what happens, for people or for programs, and judges it.
 
+use crate::{complain, print, time_limit};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -7,7 +8,6 @@ use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Why an example could not be run; also what its workers' roles return.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -15,9 +15,6 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 const TITLE: Style = Style::new().bold();
 const RIGHT: Style = AnsiColor::Green.on_default();
 const WRONG: Style = AnsiColor::Red.on_default().bold();
-
-/// Every example ends within half a minute.
-const TIME: Duration = Duration::from_secs(28);
 
 /// A run of a short example: what it says, found, and got wrong.
 #[derive(Debug)]
@@ -38,8 +35,9 @@ impl Lesson {
     /// Runs the example of this name. With `json` it prints nothing but one JSON object on one
     /// line, with all that was found; else what happens, with colours on a terminal.
     ///
-    /// The exit code is 0 if all was as expected, 1 if something was not, and 2 if `teach` failed or
-    /// has not come to an end after 28 seconds. Workers end with this process.
+    /// The exit code is 0 if all was as expected, 1 if something was not, and 2 if `teach` failed,
+    /// has not come to an end in [`time_limit`], or what it says cannot be printed. Workers end with
+    /// this process.
     pub fn run(
         name: &str,
         json: bool,
@@ -53,7 +51,7 @@ impl Lesson {
             (false, false) => Output::Plain,
         });
         if let Err(error) = teach(&mut lesson) {
-            eprintln!("{name}: {error}");
+            complain(format_args!("{name}: {error}"));
             return ExitCode::from(2);
         }
         lesson.end(name)
@@ -70,13 +68,14 @@ impl Lesson {
     fn end(self, name: &str) -> ExitCode {
         let exit_code = self.exit_code();
         match self.output {
-            Output::Json => println!("{}", self.to_json(name)),
+            Output::Json => print(format_args!("{}\n", self.to_json(name))),
             _ if exit_code == 0 => {
-                println!("\n{}", self.paint(RIGHT, "correct: all as it should be"));
+                let verdict = self.paint(RIGHT, "correct: all as it should be");
+                print(format_args!("\n{verdict}\n"));
             }
             _ => {
                 let verdict = format!("WRONG: {}", self.wrong.join(", "));
-                println!("\n{}", self.paint(WRONG, verdict));
+                print(format_args!("\n{}\n", self.paint(WRONG, verdict)));
             }
         }
         ExitCode::from(exit_code)
@@ -98,14 +97,14 @@ impl Lesson {
     /// Begins a part of the lesson.
     pub fn part(&self, title: impl Display) {
         if self.output != Output::Json {
-            println!("\n{}", self.paint(TITLE, title));
+            print(format_args!("\n{}\n", self.paint(TITLE, title)));
         }
     }
 
     /// Says what happens.
     pub fn say(&self, line: impl Display) {
         if self.output != Output::Json {
-            println!("    {line}");
+            print(format_args!("    {line}\n"));
         }
     }
 
@@ -143,7 +142,7 @@ impl Lesson {
                 true => self.paint(RIGHT, "ok "),
                 false => self.paint(WRONG, "NOT"),
             };
-            println!("{mark} {sentence} ({found})");
+            print(format_args!("{mark} {sentence} ({found})\n"));
         }
         if !is_right {
             self.wrong.push(key.to_owned());
@@ -163,8 +162,8 @@ impl Lesson {
 fn end_in_time(name: &str) {
     let name = name.to_owned();
     std::thread::spawn(move || {
-        std::thread::sleep(TIME);
-        eprintln!("{name}: does not come to an end");
+        std::thread::sleep(time_limit());
+        complain(format_args!("{name}: does not come to an end"));
         std::process::exit(2);
     });
 }

@@ -17,7 +17,8 @@
 //! ```
 //!
 //! The short examples have their own common part: a [`Lesson`] tells what happens and judges it, and
-//! [`spawn_all`] and [`join_all`] are their worker processes.
+//! [`spawn_all`] and [`join_all`] are their worker processes. All examples [`print()`] for those who
+//! may stop reading.
 //!
 //! | program | what it teaches |
 //! |---|---|
@@ -41,13 +42,17 @@
 mod corpus;
 mod crew;
 mod lesson;
+mod output;
 mod pieces;
+mod time;
 mod words;
 
 pub use corpus::{Corpus, CorpusError, Summary};
-pub use crew::{PATIENCE, join_all, spawn_all};
+pub use crew::{join_all, spawn_all};
 pub use lesson::{Failure, Lesson};
+pub use output::{complain, print};
 pub use pieces::{PIECE_LEN, Pieces, pieces};
+pub use time::{patience, time_limit};
 pub use words::{WordCounter, WordCounts, WordCountsError};
 
 /// README's programs, compiled and run.

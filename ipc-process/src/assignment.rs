@@ -7,15 +7,38 @@ use std::sync::OnceLock;
 /// The variable: the fields of [`Assignment`], separated by `;`.
 pub(crate) const VARIABLE: &str = "IPC_PROCESS_WORKER";
 
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
-/// A worker's identity and the numbers of the descriptors that it inherits.
+/// Whether a worker may start workers in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offspring {
+    Allowed,
+    Forbidden,
+}
+
+impl Offspring {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "children",
+            Self::Forbidden => "childless",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Allowed, Self::Forbidden]
+            .into_iter()
+            .find(|it| it.name() == name)
+    }
+}
+
+/// A worker's identity, what it may do, and the numbers of the descriptors that it inherits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) scope: String,
     pub(crate) role: String,
     pub(crate) name: String,
     pub(crate) parent_pid: u32,
+    pub(crate) offspring: Offspring,
     pub(crate) report: RawFd,
     pub(crate) params: Option<RawFd>,
     pub(crate) fds: Vec<(String, RawFd)>,
@@ -44,11 +67,12 @@ pub(crate) fn received() -> &'static Received {
 impl Assignment {
     pub(crate) fn encode(&self) -> String {
         let mut text = format!(
-            "{VERSION};{};{};{};{};{};",
+            "{VERSION};{};{};{};{};{};{};",
             escape(&self.scope),
             escape(&self.role),
             escape(&self.name),
             self.parent_pid,
+            self.offspring.name(),
             self.report,
         );
         if let Some(params) = self.params {
@@ -70,6 +94,7 @@ impl Assignment {
             role: unescape(fields.next()?)?,
             name: unescape(fields.next()?)?,
             parent_pid: fields.next()?.parse().ok()?,
+            offspring: Offspring::from_name(fields.next()?)?,
             report: fields.next()?.parse().ok()?,
             params: match fields.next()? {
                 "" => None,
@@ -125,13 +150,15 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded() {
         for name in ["plain", "", "a;b=c%d", "Zoë\0\n;", "100%"] {
-            for params in [None, Some(7)] {
+            for (params, offspring) in [(None, Offspring::Allowed), (Some(7), Offspring::Forbidden)]
+            {
                 for fds in [vec![], vec![(name.to_owned(), 8), ("x".to_owned(), 9)]] {
                     let assignment = Assignment {
                         scope: name.to_owned(),
                         role: format!("{name}r"),
                         name: format!("n{name}"),
                         parent_pid: 42,
+                        offspring,
                         report: 6,
                         params,
                         fds,
@@ -148,16 +175,17 @@ mod tests {
     fn anything_else_is_refused() {
         for text in [
             "",
-            "2;s;r;n;1;3;",
-            "1;s;r;n;1;3",
-            "1;s;r;n;x;3;",
-            "1;s;r;n;1;;",
-            "1;s;r;n;1;3;4;5",
-            "1;s;r;n;1;3;;k=",
-            "1;%;r;n;1;3;",
-            "1;%zz;r;n;1;3;",
-            "1;%é;r;n;1;3;",
-            "1;%ff;r;n;1;3;",
+            "1;s;r;n;1;children;3;",
+            "2;s;r;n;1;children;3",
+            "2;s;r;n;x;children;3;",
+            "2;s;r;n;1;any;3;",
+            "2;s;r;n;1;children;;",
+            "2;s;r;n;1;children;3;4;5",
+            "2;s;r;n;1;children;3;;k=",
+            "2;%;r;n;1;children;3;",
+            "2;%zz;r;n;1;children;3;",
+            "2;%é;r;n;1;children;3;",
+            "2;%ff;r;n;1;children;3;",
         ] {
             assert_eq!(Assignment::decode(text), None, "{text}");
         }

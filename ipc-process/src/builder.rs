@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::assignment::{Assignment, Received, VARIABLE, received};
+use crate::assignment::{Assignment, Offspring, Received, VARIABLE, received};
 use crate::launcher::{Children, ParentDeath, children, launch};
 use crate::worker::has_role_begun;
 use crate::{Error, ParamsSource, Process, Result, report};
@@ -32,6 +32,7 @@ pub struct Builder {
     stderr: Stdio,
     under_test: bool,
     parent_death: ParentDeath,
+    offspring: Offspring,
 }
 
 impl Builder {
@@ -50,6 +51,7 @@ impl Builder {
             stderr: Stdio::inherit(),
             under_test: false,
             parent_death: ParentDeath::Kills,
+            offspring: Offspring::Allowed,
         }
     }
 
@@ -151,6 +153,16 @@ impl Builder {
         self
     }
 
+    /// Lets the worker start no workers: its calls of [`spawn`](Builder::spawn) fail with
+    /// [`Error::ChildrenForbidden`], as those of a daemonic process of Python's do.
+    ///
+    /// It is a rule of this crate: [`std::process::Command`] and fork(2) do not
+    /// ask it. The system has none to put in its place; it limits processes by user, not by parent.
+    pub fn no_children(mut self) -> Self {
+        self.offspring = Offspring::Forbidden;
+        self
+    }
+
     /// Starts the worker. Blocks until its program is being executed; whether
     /// it reaches its role shows in its [`Exit`](crate::Exit).
     ///
@@ -166,16 +178,22 @@ impl Builder {
     /// the calls before; [`Error::Report`] if there is no descriptor or memory
     /// for the result; [`Error::ChildrenIgnored`] if this process ignores SIGCHLD;
     /// [`Error::NotYetWorker`] in a worker that has not yet
-    /// begun its own role. No process is left behind by any of them.
+    /// begun its own role; [`Error::ChildrenForbidden`] in one that may start none. No process is left behind by any of them.
     pub fn spawn(self) -> Result<Process> {
         let name = self.name;
-        if let Received::Assignment(own) = received()
-            && !has_role_begun()
-        {
-            return Err(Error::NotYetWorker {
-                name: own.name.clone(),
-                scope: own.scope.clone(),
-            });
+        if let Received::Assignment(own) = received() {
+            if !has_role_begun() {
+                return Err(Error::NotYetWorker {
+                    name: own.name.clone(),
+                    scope: own.scope.clone(),
+                });
+            }
+            if own.offspring == Offspring::Forbidden {
+                return Err(Error::ChildrenForbidden {
+                    name,
+                    parent: own.name.clone(),
+                });
+            }
         }
         if children() == Children::Vanish {
             return Err(Error::ChildrenIgnored { name });
@@ -194,6 +212,7 @@ impl Builder {
             role: self.role,
             name,
             parent_pid: std::process::id(),
+            offspring: self.offspring,
             report: report_end.as_raw_fd(),
             params: None,
             fds: Vec::new(),

@@ -47,6 +47,18 @@ pub enum Error {
         name: String,
     },
 
+    /// This process is itself a worker that was started with
+    /// [`Builder::no_children`](crate::Builder::no_children).
+    #[error(
+        "worker `{parent}` may start no workers, and so not `{name}`; start it elsewhere, or `{parent}` without Builder::no_children"
+    )]
+    ChildrenForbidden {
+        /// Name of the worker that was to be started.
+        name: String,
+        /// Name of the worker that this process is.
+        parent: String,
+    },
+
     /// A descriptor to pass could not be duplicated.
     #[error(
         "cannot duplicate descriptor `{key}` for worker `{name}`; check that it is open, and the limit on open descriptors"

@@ -33,7 +33,8 @@
 //!
 //! * No process is left behind: a dropped [`Process`] is killed and reaped, and
 //!   the kernel kills a worker when its parent dies, however it dies.
-//!   [`Builder::outlive_parent`] and [`Process::detach`] are the ways out.
+//!   [`Builder::outlive_parent`] and [`Process::detach`] are the ways out. Workers may start
+//!   workers, unless they were started with [`Builder::no_children`].
 //! * A signal never hits another process that got the number of one that ended.
 //! * A worker killed at any moment leaves a complete result, or an empty one.
 //!

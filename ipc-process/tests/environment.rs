@@ -82,6 +82,16 @@ fn become_worker() {
                 }
                 Ok(worker.set_result(result.as_bytes())?)
             }),
+            ("childless", &|worker| {
+                let test = std::str::from_utf8(worker.params())?;
+                let spawned = builder("ok", test).name("child").spawn();
+                match spawned.map(|child| child.pid()) {
+                    Err(error @ Error::ChildrenForbidden { .. }) => {
+                        Ok(worker.set_result(error.to_string().as_bytes())?)
+                    }
+                    other => Err(format!("{other:?}").into()),
+                }
+            }),
         ],
     );
 }
@@ -123,6 +133,25 @@ fn workers_start_workers() {
         join(builder("nest", test).params(format!("3 {test}"))),
         "3210"
     );
+}
+
+#[test]
+fn who_may_start_no_workers_does_not() {
+    become_worker();
+    let childless = |name: &str| {
+        builder("childless", test_name!())
+            .name(name)
+            .params(test_name!())
+    };
+    let told = join(childless("daemon").no_children());
+    assert!(
+        told.starts_with("worker `daemon` may start no workers, and so not `child`"),
+        "{told}"
+    );
+    // It is the setting that refuses, and it is no setting of the next one.
+    let exit = childless("free").spawn().unwrap().join().unwrap();
+    let error = exit.error.unwrap();
+    assert!(error.starts_with("Ok("), "{error}");
 }
 
 #[test]
@@ -317,7 +346,7 @@ fn a_broken_assignment_is_refused() {
 
     // Descriptors that are not open, or are standard streams.
     for fd in [-1, 1, 999] {
-        let (code, message) = run(&format!("1;environment;ok;w;1;{fd};"));
+        let (code, message) = run(&format!("2;environment;ok;w;1;children;{fd};"));
         assert_eq!(code, Some(2), "{message}");
         assert!(message.contains("cannot become worker `w`"), "{message}");
     }

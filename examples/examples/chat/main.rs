@@ -11,7 +11,7 @@ mod server;
 
 use clap::Parser;
 use client::Client;
-use examples::{Failure, Lesson};
+use examples::{Failure, Lesson, complain, print};
 use ipc_process::run_if_worker;
 use server::{Order, Server};
 use std::net::{SocketAddr, TcpListener};
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         return match serve(address) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("chat: {error}");
+                complain(format_args!("chat: {error}"));
                 ExitCode::from(2)
             }
         };
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 fn serve(address: SocketAddr) -> Result<(), Failure> {
     let listener = TcpListener::bind(address)?;
-    println!("listening on {}", listener.local_addr()?);
+    print(format_args!("listening on {}\n", listener.local_addr()?));
     let (server, _orders) = Server::new(listener)?;
     server.run()
 }
@@ -85,7 +85,7 @@ fn teach(lesson: &mut Lesson, address: SocketAddr, orders: &Sender<Order>) -> Re
 
     lesson.part("The handler of client 3 is killed");
     orders.send(Order::Kill(carl.number))?;
-    let is_gone = carl.hear().is_err();
+    let is_gone = carl.hear_if_connected()?.is_none();
     lesson.expect("carl_gone", is_gone, true, "its client is disconnected");
     let heard = anna.hear()?;
     let sentence = "the others hear of it";
@@ -97,7 +97,7 @@ fn teach(lesson: &mut Lesson, address: SocketAddr, orders: &Sender<Order>) -> Re
     lesson.expect("still_here", heard, expected, "and talk on");
 
     lesson.part("Client 5 does not read");
-    let eve = Client::connect(address)?;
+    let mut eve = Client::connect(address)?;
     let long = "bla".repeat(320);
     let mut said = 0;
     // Until there is no room in the connection, and then in the inbox.
@@ -113,6 +113,12 @@ fn teach(lesson: &mut Lesson, address: SocketAddr, orders: &Sender<Order>) -> Re
     lesson.note("lines_until_too_slow", said);
     let is_told = heard.iter().any(|it| it == "* 5 was too slow");
     lesson.expect("too_slow", is_told, true, "it has lost its place");
+    let mut unread = 0;
+    while eve.hear_if_connected()?.is_some() {
+        unread += 1;
+    }
+    let sentence = "and is disconnected: so much had come to it";
+    lesson.check("unread", unread, (1..=said).contains(&unread), sentence);
     drop((anna, dora, eve));
 
     lesson.part(format_args!(

@@ -9,7 +9,7 @@ mod shared_memory;
 mod summary;
 
 use clap::Parser;
-use examples::{Corpus, WordCounter, WordCounts, pieces};
+use examples::{Corpus, WordCounter, WordCounts, complain, pieces, print};
 use indicatif::{ProgressBar, ProgressStyle};
 use ipc_queue::harness::Params;
 use lane::{Error, Lane, Work};
@@ -70,9 +70,9 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(summary) => {
             if options.json {
-                println!("{}", summary.to_json());
+                print(format_args!("{}\n", summary.to_json()));
             } else {
-                print!("{summary}");
+                print(&summary);
             }
             if summary.is_correct() {
                 ExitCode::SUCCESS
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
             }
         }
         Err(error) => {
-            eprintln!("pipeline: {error}");
+            complain(format_args!("pipeline: {error}"));
             ExitCode::from(2)
         }
     }

@@ -1,7 +1,7 @@
 //! A client: asks how many tickets are left, and tries to buy one, in one of several ways.
 
 use crate::office::{Bought, Office, PAYING};
-use examples::PATIENCE;
+use examples::patience;
 use ipc_core::Segment;
 use ipc_process::{WorkResult, Worker};
 use ipc_sync::{Event, Latch, LockError, Mutex, UpdateError, Value};
@@ -66,7 +66,7 @@ pub fn buy_a_ticket(worker: &mut Worker) -> WorkResult {
         }
         Way::SharedCount => {
             std::thread::sleep(PAYING);
-            match count.try_update(PATIENCE, |left| left.checked_sub(1))? {
+            match count.try_update(patience(), |left| left.checked_sub(1))? {
                 Ok(_) => Bought::Ticket,
                 Err(_) => Bought::Nothing,
             }

@@ -10,7 +10,7 @@ mod sale;
 
 use clap::Parser;
 use client::Way;
-use examples::Lesson;
+use examples::{Failure, Lesson};
 use ipc_process::run_if_worker;
 use sale::Sale;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ struct Options {
     json: bool,
 }
 
-/// How often they race without a lock, if need be, until they oversell.
+/// How often they race, if need be, until they oversell without a lock, or somebody is killed in time.
 const TRIES: usize = 20;
 
 fn main() -> ExitCode {
@@ -43,15 +43,9 @@ fn main() -> ExitCode {
             return Err("there is no race: give more --clients than --tickets".into());
         }
         lesson.part(format_args!("{clients} clients, {tickets} tickets"));
-        let mut sale = Sale::hold(Way::NoLock, clients, tickets, 0)?;
-        for _ in 1..TRIES {
-            if sale.bought.len() as u32 > tickets {
-                break;
-            }
-            sale = Sale::hold(Way::NoLock, clients, tickets, 0)?;
-        }
-        let is_oversold = sale.bought.len() as u32 > tickets;
-        sale.tell(lesson, "no_lock", is_oversold, "no lock: oversold");
+        let is_oversold = |sale: &Sale| sale.bought.len() as u32 > tickets;
+        let sale = hold_until(is_oversold, || Sale::hold(Way::NoLock, clients, tickets, 0))?;
+        sale.tell(lesson, "no_lock", is_oversold(&sale), "no lock: oversold");
         for (way, key, sentence) in [
             (Way::FileLock, "file_lock", "buying under a file lock"),
             (Way::Join, "join", "in turn by join"),
@@ -71,9 +65,28 @@ fn main() -> ExitCode {
             (Way::Mutex, "mutex_kills", "under our mutex"),
             (Way::SharedCount, "count_kills", "count in shared memory"),
         ] {
-            let sale = Sale::hold(way, clients, tickets, kills)?;
+            let is_disturbed = |sale: &Sale| sale.killed > 0 || !sale.is_exact(tickets);
+            let sale = hold_until(is_disturbed, || Sale::hold(way, clients, tickets, kills))?;
             sale.tell(lesson, key, sale.is_exact(tickets), sentence);
+            let is_right = (1..=kills).contains(&sale.killed);
+            let sentence = "clients were killed before they had come to their end";
+            lesson.check(&format!("{key}_killed"), sale.killed, is_right, sentence);
         }
         Ok(())
     })
+}
+
+/// The first sale that shows what is to be shown, or else the last.
+fn hold_until(
+    is_shown: impl Fn(&Sale) -> bool,
+    hold: impl Fn() -> Result<Sale, Failure>,
+) -> Result<Sale, Failure> {
+    let mut sale = hold()?;
+    for _ in 1..TRIES {
+        if is_shown(&sale) {
+            break;
+        }
+        sale = hold()?;
+    }
+    Ok(sale)
 }

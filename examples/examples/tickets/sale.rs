@@ -2,9 +2,9 @@
 
 use crate::client::{ASKING, Way};
 use crate::office::{Office, PAYING};
-use examples::{Failure, Lesson, PATIENCE, spawn_all};
+use examples::{Failure, Lesson, patience, spawn_all};
 use ipc_core::{Place, Segment};
-use ipc_process::Process;
+use ipc_process::{ExitStatusKind, Process};
 use ipc_sync::{Event, Latch, Mutex, Reset, Value};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ pub struct Sale {
     left: u32,
     /// Who has a ticket, by the file.
     buyers: Vec<u32>,
-    killed: u32,
+    /// Those who had not come to their end when they were killed.
+    pub killed: u32,
     /// Those who live and got none.
     refused: u32,
     /// Times that a client found the mutex held by a dead one.
@@ -66,7 +67,7 @@ impl Sale {
             }
             _ => {
                 let crew = spawn_all(clients as usize, client)?;
-                ready.wait_timeout(PATIENCE)?;
+                ready.wait_timeout(patience())?;
                 go.set()?;
                 crew
             }
@@ -78,13 +79,15 @@ impl Sale {
             crew[kill as usize].kill()?;
         }
         let mut bought = Vec::new();
-        let mut refused = 0;
+        let (mut killed, mut refused) = (0, 0);
         for (index, client) in crew.iter_mut().enumerate() {
             let exit = client.join()?;
             if !exit.result.is_empty() {
                 bought.push(index as u32);
             }
-            if index as u32 >= kills && exit.into_result()?.is_empty() {
+            if exit.status == ExitStatusKind::Signal(9) {
+                killed += 1;
+            } else if exit.into_result()?.is_empty() {
                 refused += 1;
             }
         }
@@ -97,7 +100,7 @@ impl Sale {
                 _ => office.left,
             },
             buyers: office.buyers,
-            killed: kills,
+            killed,
             refused,
             deaths_noticed: deaths.get()?,
             asked_at_once: most_asking.get()?,

@@ -1,6 +1,6 @@
 //! The chat: by its own script, and as a server for clients of this test.
 
-use crate::run::{found, helps, run, server, told};
+use crate::run::{command, found, helps, run, start, told};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -18,14 +18,16 @@ fn clients_come_and_go_and_one_is_killed() {
     assert_eq!(found["carl_gone"], true);
     assert_eq!(found["still_here"][1], "1: still here");
     assert_eq!(found["too_slow"], true);
+    assert!(found["unread"].as_u64().unwrap() > 0, "{found}");
     assert_eq!(found["heard_all"], 8);
 }
 
 /// Killed, the server takes its handlers with it.
 #[test]
 fn it_serves_clients_from_elsewhere() {
-    let mut server = server("chat", &["--listen", "127.0.0.1:0"]);
-    let address = server.first_line.strip_prefix("listening on ").unwrap();
+    let mut server = start(command("chat", &["--listen", "127.0.0.1:0"]));
+    let line = server.line();
+    let address = line.strip_prefix("listening on ").unwrap();
     let connect = || {
         let stream = TcpStream::connect(address).unwrap();
         let patience = Some(Duration::from_secs(30));
@@ -59,7 +61,7 @@ fn it_serves_clients_from_elsewhere() {
     let mut rest = String::new();
     // The end of file, or a reset: there is nobody at the other end.
     while two.read_line(&mut rest).is_ok_and(|len| len > 0) {}
-    server.assert_nothing_runs();
+    server.assert_nothing_left();
 }
 
 #[test]

@@ -13,6 +13,9 @@ fn every_end_is_as_expected() {
     assert_eq!(found["killed"], "killed by signal 9");
     assert_eq!(found["identities"].as_array().unwrap().len(), 3);
     assert_eq!(found["orphan_gone"], true);
+    let refused = "worker `daemon` may start no workers, and so not `sleeper`";
+    let told = found["daemon_childless"].as_str().unwrap();
+    assert!(told.starts_with(refused), "{told}");
     assert_eq!((&found["plain"], &found["shared"]), (&json!(5), &json!(6)));
     assert_eq!(found["plain_lock_stranded"], true);
     assert_eq!(found["mutex"], "OwnerDied, repaired");

@@ -17,6 +17,8 @@ fn every_call_has_a_counterpart_or_is_named() {
         "q.empty()",
         "q.full()",
         "q.close()",
+        "q.put(object)",
+        "object = q.get()",
         "queue.Full",
         "queue.Empty",
     ] {

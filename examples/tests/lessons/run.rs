@@ -6,12 +6,12 @@ use serde_json::Value;
 use std::fs::{self, DirEntry, File};
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The example's program, which `cargo test` builds beside this test.
-fn program(example: &str) -> PathBuf {
+pub fn program(example: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test
         .ancestors()
@@ -21,6 +21,9 @@ fn program(example: &str) -> PathBuf {
     assert!(program.exists(), "run cargo build -p examples --examples");
     program
 }
+
+/// What it takes killed workers to end, on a busy machine.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// Where a run may put temporary files, and by which its processes are known.
 struct Place {
@@ -34,11 +37,27 @@ impl Place {
         }
     }
 
-    fn command(&self, example: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(program(example));
-        command.args(args).stdin(Stdio::null());
+    fn prepare(&self, command: &mut Command) {
         command.env("TMPDIR", self.directory.path());
-        command
+        command.stdin(Stdio::null());
+        // Busy machines are no error. That there is a limit has a test of its own.
+        command.env("EXAMPLE_SECONDS", "300");
+    }
+
+    /// No process and no file, within the time that ending takes. A poll: grandchildren cannot be
+    /// waited for.
+    #[track_caller]
+    fn assert_nothing_left(&self) {
+        let started = Instant::now();
+        while let running = self.processes()
+            && !running.is_empty()
+        {
+            let waited = started.elapsed();
+            assert!(waited < ENDING, "still running: {running:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let files = fs::read_dir(self.directory.path()).unwrap().count();
+        assert_eq!(files, 0, "left files");
     }
 
     /// The processes that have inherited the environment of the run.
@@ -72,28 +91,43 @@ pub struct Ended {
     pub stderr: String,
 }
 
+pub fn command(example: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program(example));
+    command.args(args);
+    command
+}
+
 /// Runs an example without a terminal, in a place of its own, of which nothing may remain: no
 /// temporary file and no process.
 #[track_caller]
 pub fn run(example: &str, args: &[&str]) -> Ended {
+    run_command(command(example, args))
+}
+
+/// The same for any command.
+#[track_caller]
+pub fn run_command(command: Command) -> Ended {
+    // A file, as the end of a pipe does not come while anybody is left who could write.
+    let mut stdout = tempfile::tempfile().unwrap();
+    let ended = run_into(command, stdout.try_clone().unwrap());
+    Ended {
+        stdout: text(&mut stdout),
+        ..ended
+    }
+}
+
+/// The same with another standard output, which is not read here.
+#[track_caller]
+pub fn run_into(mut command: Command, stdout: impl Into<Stdio>) -> Ended {
     let place = Place::new();
-    // Files, as the end of a pipe does not come while anybody is left who could write.
-    let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
-    let started = Instant::now();
-    let status = place
-        .command(example, args)
-        .stdout(stdout.try_clone().unwrap())
-        .stderr(stderr.try_clone().unwrap())
-        .status()
-        .unwrap();
-    assert!(started.elapsed() < Duration::from_secs(30), "took too long");
-    let running = place.processes();
-    assert!(running.is_empty(), "still running: {running:?}");
-    let files = fs::read_dir(place.directory.path()).unwrap().count();
-    assert_eq!(files, 0, "left files");
+    place.prepare(&mut command);
+    let mut stderr = tempfile::tempfile().unwrap();
+    command.stdout(stdout).stderr(stderr.try_clone().unwrap());
+    let status = command.status().unwrap();
+    place.assert_nothing_left();
     Ended {
         code: status.code(),
-        stdout: text(&mut stdout),
+        stdout: String::new(),
         stderr: text(&mut stderr),
     }
 }
@@ -121,13 +155,20 @@ pub fn told(example: &str, args: &[&str]) -> String {
 #[track_caller]
 pub fn found(example: &str, args: &[&str]) -> Value {
     let ended = run(example, &[args, &["--json"]].concat());
+    let object = the_object(&ended);
+    assert_eq!(object["example"], example);
+    assert_eq!(object["wrong"], serde_json::json!([]));
+    object
+}
+
+/// The one object that an example has printed for programs, which has found all right.
+#[track_caller]
+pub fn the_object(ended: &Ended) -> Value {
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.stderr, "");
     assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
     let object: Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!(object["example"], example);
     assert_eq!(object["correct"], true);
-    assert_eq!(object["wrong"], serde_json::json!([]));
     object
 }
 
@@ -144,49 +185,45 @@ pub fn helps(example: &str, words: &str) {
     assert!(refused.stderr.contains("no-such-option"));
 }
 
-/// An example that runs on until it is killed, at the latest when this is dropped.
-pub struct Server {
+/// An example that runs, at the latest until this is dropped.
+pub struct Running {
     pub child: Child,
-    pub first_line: String,
+    stdout: BufReader<ChildStdout>,
     place: Place,
 }
 
-/// Starts an example that prints a line when it is ready.
+/// Starts an example.
 #[track_caller]
-pub fn server(example: &str, args: &[&str]) -> Server {
+pub fn start(mut command: Command) -> Running {
     let place = Place::new();
-    let mut command = place.command(example, args);
+    place.prepare(&mut command);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut first_line = String::new();
-    let stdout = child.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut first_line).unwrap();
-    Server {
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    Running {
         child,
-        first_line: first_line.trim_end().to_owned(),
+        stdout,
         place,
     }
 }
 
-impl Server {
-    /// Nothing of it runs any more, within the time that ending takes. A poll: grandchildren cannot
-    /// be waited for.
+impl Running {
+    /// The next line that it prints.
     #[track_caller]
-    pub fn assert_nothing_runs(&self) {
-        let started = Instant::now();
-        while let running = self.place.processes()
-            && !running.is_empty()
-        {
-            let waited = started.elapsed();
-            assert!(
-                waited < Duration::from_secs(5),
-                "still running: {running:?}"
-            );
-            std::thread::sleep(Duration::from_millis(1));
-        }
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        let len = self.stdout.read_line(&mut line).unwrap();
+        assert!(len > 0, "it prints no more");
+        line.trim_end().to_owned()
+    }
+
+    /// Nothing of it is left, within the time that ending takes.
+    #[track_caller]
+    pub fn assert_nothing_left(&self) {
+        self.place.assert_nothing_left();
     }
 }
 
-impl Drop for Server {
+impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended; then there is nothing to do.
         let _ = self.child.kill();

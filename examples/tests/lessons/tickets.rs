@@ -14,6 +14,8 @@ fn only_without_a_lock_too_many_are_sold() {
         assert_eq!(found["join_asked_at_once"], 1);
         for way in ["mutex_kills", "count_kills"] {
             assert!(found[way].as_u64().unwrap() <= 4, "{way} {found}");
+            let killed = found[format!("{way}_killed")].as_u64().unwrap();
+            assert!((1..=clients / 3 + 1).contains(&killed), "{way} {found}");
         }
     }
 }
