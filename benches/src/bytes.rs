@@ -1,21 +1,10 @@
-//! What a contender for messages of bytes is, and how much room each gets.
+//! What a contender for messages of bytes is.
 
 use crate::failure::Failure;
 
-/// Messages of this length that every bounded queue has room for, so that none profits from a larger
-/// buffer: together no more than half of a core's second cache, so that what is measured is the way
-/// from cache to cache.
-pub const fn room(length: usize) -> usize {
-    match (1 << 18) / length {
-        0..8 => 8,
-        1025.. => 1024,
-        fits => fits,
-    }
-}
-
-/// Messages that are made visible together where a contender can do that.
-pub const fn batch(length: usize) -> usize {
-    room(length) / 8
+/// Messages that are made visible together where a contender can do that and has room for so many.
+pub const fn batch(messages: usize) -> usize {
+    messages / 8
 }
 
 /// A sending end that takes a message from private memory.
@@ -77,17 +66,4 @@ pub trait TakeOver {
     /// # Errors
     /// Whatever the contender says, see [`Failure`].
     fn take_over(&mut self) -> Result<usize, Failure>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_fill_the_room() {
-        for (length, messages) in [(64, 1024), (1024, 256), (65_536, 8)] {
-            assert_eq!(room(length), messages);
-            assert_eq!(batch(length) * 8, messages);
-        }
-    }
 }

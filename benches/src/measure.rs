@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::bytes;
-
 /// One measure: contenders are compared within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,6 +41,8 @@ pub enum Measure {
     Bytes {
         /// How long each is.
         length: usize,
+        /// For how many there is room.
+        room: usize,
     },
     /// A message of bytes there and one back, both peers spinning while they wait.
     BytesRoundTrip {
@@ -208,7 +208,7 @@ impl Measure {
             Self::ManySlices { length, shape } => format!("mpmc_slices_{length}_{shape}"),
             Self::ManyRoundTrip => "mpmc_round_trip".into(),
             Self::ManyStopped => "mpmc_stopped".into(),
-            Self::Bytes { length } => format!("bytes_{length}"),
+            Self::Bytes { length, .. } => format!("bytes_{length}"),
             Self::BytesRoundTrip { length } => format!("bytes_round_trip_{length}"),
             Self::BytesUntouched(Handover::Spsc) => "bytes_untouched_spsc".into(),
             Self::BytesUntouched(Handover::Mpmc) => "bytes_untouched_mpmc".into(),
@@ -250,11 +250,10 @@ impl Measure {
             Self::ManyStopped => {
                 "Many to many (2x2), 8-byte items, with one more participant that is stopped".into()
             }
-            Self::Bytes { length } => {
+            Self::Bytes { length, room } => {
                 format!(
                     "One way, messages of {length} bytes from private memory to private memory, room \
-                     for {}",
-                    bytes::room(length)
+                     for {room}"
                 )
             }
             Self::BytesRoundTrip { length } => {

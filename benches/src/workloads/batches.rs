@@ -12,12 +12,12 @@ use crate::channel::Channel;
 use crate::failure::Failure;
 use crate::script::Check;
 
-/// As [`Messages`](super::Messages), in batches.
-pub struct Batches<C, const LENGTH: usize> {
+/// As [`Messages`](super::Messages), in batches, through a channel with room for `MESSAGES`.
+pub struct Batches<C, const LENGTH: usize, const MESSAGES: usize> {
     channel: C,
 }
 
-impl<C, const LENGTH: usize> Workload for Batches<C, LENGTH>
+impl<C, const LENGTH: usize, const MESSAGES: usize> Workload for Batches<C, LENGTH, MESSAGES>
 where
     C: Channel,
     C::Sender: SendBatch,
@@ -46,7 +46,7 @@ where
 
     fn answer(peer: &mut Self::Peer, count: u64) -> Result<(), Failure> {
         for _ in 0..count {
-            peer.end.send_batch(peer.script.several(batch(LENGTH)))?;
+            peer.end.send_batch(peer.script.several(batch(MESSAGES)))?;
         }
         Ok(())
     }
@@ -54,11 +54,11 @@ where
     fn drive(runner: &mut Self::Runner, count: u64) -> Result<Timed, Failure> {
         let mut into = vec![0; LENGTH];
         let mut check = Check::default();
-        let messages = count * batch(LENGTH) as u64;
+        let messages = count * batch(MESSAGES) as u64;
         let mut missing = messages;
         let start = Instant::now();
         while missing > 0 {
-            let most = batch(LENGTH).min(usize::try_from(missing).unwrap_or(usize::MAX));
+            let most = batch(MESSAGES).min(usize::try_from(missing).unwrap_or(usize::MAX));
             let script = &mut runner.script;
             let received = runner.end.receive_batch(most, &mut into, |message| {
                 check.compare(black_box(message), script.next());

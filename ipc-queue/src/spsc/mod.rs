@@ -23,6 +23,7 @@ mod consumer;
 mod cursor;
 mod error;
 mod guard;
+mod pace;
 mod producer;
 mod reader;
 mod ring;

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
-use crate::bytes::{ReceiveBytes, SendBytes, room};
+use crate::bytes::{ReceiveBytes, SendBytes};
 use crate::channel::Channel;
 use crate::failure::Failure;
 use crate::spin;
 
 /// An `ArrayQueue` of arrays.
-pub struct CrossbeamBytes<const LENGTH: usize>(Arc<ArrayQueue<[u8; LENGTH]>>);
+pub struct CrossbeamBytes<const LENGTH: usize, const MESSAGES: usize>(
+    Arc<ArrayQueue<[u8; LENGTH]>>,
+);
 
 /// One end: crossbeam's queue is the same from both.
 pub struct End<const LENGTH: usize>(Arc<ArrayQueue<[u8; LENGTH]>>);
 
-impl<const LENGTH: usize> Channel for CrossbeamBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for CrossbeamBytes<LENGTH, MESSAGES> {
     type Sender = End<LENGTH>;
     type Receiver = End<LENGTH>;
 
@@ -26,7 +28,7 @@ impl<const LENGTH: usize> Channel for CrossbeamBytes<LENGTH> {
     }
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
-        Ok(Self(Arc::new(ArrayQueue::new(room(LENGTH)))))
+        Ok(Self(Arc::new(ArrayQueue::new(MESSAGES))))
     }
 
     fn sender(&mut self) -> Result<Self::Sender, Failure> {

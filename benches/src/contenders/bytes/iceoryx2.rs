@@ -2,22 +2,34 @@
 //! copy out.
 
 use std::path::Path as StdPath;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
+use iceoryx2::port::update_connections::UpdateConnections;
 use iceoryx2::prelude::*;
 use iceoryx2::service::port_factory::publish_subscribe::PortFactory as Service;
 
-use crate::bytes::{HandOver, ReceiveBytes, SendBytes, TakeOver, room};
+use crate::bytes::{HandOver, ReceiveBytes, SendBytes, TakeOver};
 use crate::channel::Channel;
 use crate::failure::Failure;
+use crate::shared::{ForkShared, Shared};
 use crate::spin;
 
 /// A service, by what it takes to find it.
-pub struct Iceoryx2<const LENGTH: usize> {
+pub struct Iceoryx2<const LENGTH: usize, const MESSAGES: usize> {
     config: Config,
     name: ServiceName,
+    connected: Arc<Shared<Connected>>,
 }
+
+/// 1 when the receiver has connected to the sender: what is sent before may be lost.
+#[derive(Default)]
+struct Connected(AtomicU64);
+
+// SAFETY: one atomic, no pointers.
+unsafe impl ForkShared for Connected {}
 
 /// What keeps a port alive.
 struct Home {
@@ -29,8 +41,8 @@ struct Home {
 /// The sending end.
 pub struct Publishing {
     publisher: Publisher<ipc::Service, [u8], ()>,
-    home: Home,
-    subscribed: Subscribed,
+    connected: Arc<Shared<Connected>>,
+    _home: Home,
 }
 
 /// The receiving end.
@@ -39,14 +51,7 @@ pub struct Subscribing {
     _home: Home,
 }
 
-/// Whether the receiver has come: what is published before is lost.
-#[derive(PartialEq)]
-enum Subscribed {
-    NotYet,
-    Seen,
-}
-
-impl<const LENGTH: usize> Iceoryx2<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Iceoryx2<LENGTH, MESSAGES> {
     fn home(&self) -> Result<Home, Failure> {
         let node = NodeBuilder::new()
             .config(&self.config)
@@ -58,7 +63,7 @@ impl<const LENGTH: usize> Iceoryx2<LENGTH> {
             .publish_subscribe::<[u8]>()
             .enable_safe_overflow(false)
             .history_size(0)
-            .subscriber_max_buffer_size(room(LENGTH))
+            .subscriber_max_buffer_size(MESSAGES)
             .subscriber_max_borrowed_samples(1)
             .max_publishers(1)
             .max_subscribers(1)
@@ -72,7 +77,7 @@ impl<const LENGTH: usize> Iceoryx2<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> Channel for Iceoryx2<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for Iceoryx2<LENGTH, MESSAGES> {
     type Sender = Publishing;
     type Receiver = Subscribing;
 
@@ -95,6 +100,7 @@ impl<const LENGTH: usize> Channel for Iceoryx2<LENGTH> {
         Ok(Self {
             config,
             name: service_name()?,
+            connected: Arc::new(Shared::new()?),
         })
     }
 
@@ -110,8 +116,8 @@ impl<const LENGTH: usize> Channel for Iceoryx2<LENGTH> {
             .map_err(Failure::contender("become the publisher"))?;
         Ok(Publishing {
             publisher,
-            home,
-            subscribed: Subscribed::NotYet,
+            connected: Arc::clone(&self.connected),
+            _home: home,
         })
     }
 
@@ -120,9 +126,15 @@ impl<const LENGTH: usize> Channel for Iceoryx2<LENGTH> {
         let subscriber = home
             .service
             .subscriber_builder()
-            .buffer_size(room(LENGTH))
+            .buffer_size(MESSAGES)
             .create()
             .map_err(Failure::contender("become the subscriber"))?;
+        let services = home.service.dynamic_config();
+        spin::until::<1, _>(|| (services.number_of_publishers() > 0).then_some(()));
+        subscriber
+            .update_connections()
+            .map_err(Failure::contender("connect to the publisher"))?;
+        self.connected.0.store(1, Ordering::Release);
         Ok(Subscribing {
             subscriber,
             _home: home,
@@ -132,7 +144,6 @@ impl<const LENGTH: usize> Channel for Iceoryx2<LENGTH> {
 
 /// One for each service of a measurement, made where they are all made: in the runner, before it forks.
 fn service_name() -> Result<ServiceName, Failure> {
-    use std::sync::atomic::{AtomicU64, Ordering};
     static SERVICES: AtomicU64 = AtomicU64::new(0);
     let number = SERVICES.fetch_add(1, Ordering::Relaxed);
     ServiceName::new(&format!("bench {number}")).map_err(Failure::contender("name a service"))
@@ -140,12 +151,8 @@ fn service_name() -> Result<ServiceName, Failure> {
 
 impl Publishing {
     #[inline(always)]
-    fn await_subscriber(&mut self) {
-        if self.subscribed == Subscribed::NotYet {
-            let dynamic = self.home.service.dynamic_config();
-            spin::until::<1, _>(|| (dynamic.number_of_subscribers() > 0).then_some(()));
-            self.subscribed = Subscribed::Seen;
-        }
+    fn await_subscriber(&self) {
+        spin::until::<1, _>(|| (self.connected.0.load(Ordering::Acquire) == 1).then_some(()));
     }
 }
 

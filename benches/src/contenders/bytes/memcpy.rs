@@ -7,7 +7,7 @@ use std::ptr::copy_nonoverlapping;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bytes::{ReceiveBatch, SendBatch, batch, room};
+use crate::bytes::{ReceiveBatch, SendBatch, batch};
 use crate::channel::Channel;
 use crate::failure::Failure;
 use crate::shared::{Area, ForkShared, Shared};
@@ -29,20 +29,20 @@ struct Counts {
 unsafe impl ForkShared for Counts {}
 
 /// The memory, for messages of `LENGTH` bytes.
-pub struct Memcpy<const LENGTH: usize> {
+pub struct Memcpy<const LENGTH: usize, const MESSAGES: usize> {
     counts: Arc<Shared<Counts>>,
     area: Arc<Area>,
 }
 
 /// One end: the parts that it has gone through.
-pub struct End<const LENGTH: usize> {
+pub struct End<const LENGTH: usize, const MESSAGES: usize> {
     counts: Arc<Shared<Counts>>,
     area: Arc<Area>,
     part: u64,
 }
 
-impl<const LENGTH: usize> Memcpy<LENGTH> {
-    fn end(&self) -> End<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Memcpy<LENGTH, MESSAGES> {
+    fn end(&self) -> End<LENGTH, MESSAGES> {
         End {
             counts: Arc::clone(&self.counts),
             area: Arc::clone(&self.area),
@@ -51,21 +51,21 @@ impl<const LENGTH: usize> Memcpy<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> End<LENGTH> {
-    const PARTS: u64 = (room(LENGTH) / batch(LENGTH)) as u64;
+impl<const LENGTH: usize, const MESSAGES: usize> End<LENGTH, MESSAGES> {
+    const PARTS: u64 = (MESSAGES / batch(MESSAGES)) as u64;
 
     /// A message of the part at hand.
     #[inline(always)]
     fn message(&self, index: usize) -> *mut u8 {
         let part = (self.part % Self::PARTS) as usize;
         self.area
-            .at((part * batch(LENGTH) + index) * LENGTH, LENGTH)
+            .at((part * batch(MESSAGES) + index) * LENGTH, LENGTH)
     }
 }
 
-impl<const LENGTH: usize> Channel for Memcpy<LENGTH> {
-    type Sender = End<LENGTH>;
-    type Receiver = End<LENGTH>;
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for Memcpy<LENGTH, MESSAGES> {
+    type Sender = End<LENGTH, MESSAGES>;
+    type Receiver = End<LENGTH, MESSAGES>;
 
     fn how() -> String {
         "copy_nonoverlapping in and out of shared memory, in eight parts".into()
@@ -74,7 +74,7 @@ impl<const LENGTH: usize> Channel for Memcpy<LENGTH> {
     fn create(_scratch: &Path) -> Result<Self, Failure> {
         Ok(Self {
             counts: Arc::new(Shared::new()?),
-            area: Arc::new(Area::new(room(LENGTH) * LENGTH)?),
+            area: Arc::new(Area::new(MESSAGES * LENGTH)?),
         })
     }
 
@@ -87,10 +87,10 @@ impl<const LENGTH: usize> Channel for Memcpy<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> SendBatch for End<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> SendBatch for End<LENGTH, MESSAGES> {
     #[inline(always)]
     fn send_batch(&mut self, messages: &[&[u8]]) -> Result<(), Failure> {
-        assert!(messages.len() == batch(LENGTH), "a batch is a part");
+        assert!(messages.len() == batch(MESSAGES), "a batch is a part");
         spin::until::<1, _>(|| {
             let emptied = self.counts.emptied.0.load(Ordering::Acquire);
             (self.part - emptied < Self::PARTS).then_some(())
@@ -107,7 +107,7 @@ impl<const LENGTH: usize> SendBatch for End<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> ReceiveBatch for End<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> ReceiveBatch for End<LENGTH, MESSAGES> {
     #[inline(always)]
     fn receive_batch(
         &mut self,
@@ -115,7 +115,7 @@ impl<const LENGTH: usize> ReceiveBatch for End<LENGTH> {
         into: &mut [u8],
         mut see: impl FnMut(&[u8]),
     ) -> Result<usize, Failure> {
-        assert!(most == batch(LENGTH), "a batch is a part");
+        assert!(most == batch(MESSAGES), "a batch is a part");
         spin::until::<1, _>(|| {
             let filled = self.counts.filled.0.load(Ordering::Acquire);
             (filled > self.part).then_some(())

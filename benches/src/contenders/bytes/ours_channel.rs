@@ -6,7 +6,7 @@ use std::path::Path;
 use ipc_core::{Place, Wait};
 use ipc_queue::channel::{self, End, RecvError, RequestError, SendError};
 
-use crate::bytes::{ReceiveBytes, SendBytes, room};
+use crate::bytes::{ReceiveBytes, SendBytes};
 use crate::channel::Channel;
 use crate::duplex::{Answer, Ask, Duplex};
 use crate::failure::Failure;
@@ -15,11 +15,11 @@ use crate::failure::Failure;
 const OVERHEAD: usize = 8;
 
 /// A channel in a memfd, which each side opens by its descriptor. Both ends spin.
-pub struct OursChannel<const LENGTH: usize>(OwnedFd);
+pub struct OursChannel<const LENGTH: usize, const MESSAGES: usize>(OwnedFd);
 
-impl<const LENGTH: usize> OursChannel<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> OursChannel<LENGTH, MESSAGES> {
     fn new() -> Result<Self, Failure> {
-        let capacity = room(LENGTH) * (LENGTH + OVERHEAD);
+        let capacity = MESSAGES * (LENGTH + OVERHEAD);
         channel::Channel::create(Place::memfd("bench"), capacity, LENGTH)
             .and_then(|channel| channel.segment().descriptor())
             .map(Self)
@@ -50,7 +50,7 @@ fn spinning(mut end: End) -> Result<End, Failure> {
     Ok(end)
 }
 
-impl<const LENGTH: usize> Channel for OursChannel<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for OursChannel<LENGTH, MESSAGES> {
     type Sender = End;
     type Receiver = End;
 
@@ -71,7 +71,7 @@ impl<const LENGTH: usize> Channel for OursChannel<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> Duplex for OursChannel<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Duplex for OursChannel<LENGTH, MESSAGES> {
     type Asking = End;
     type Answering = End;
 

@@ -7,15 +7,15 @@ use ipc_core::{Place, Wait};
 use ipc_queue::mpmc::bytes::{Queue, Receiver, Sender};
 use ipc_queue::mpmc::{PopError, PushError};
 
-use crate::bytes::{HandOver, ReceiveBytes, SendBytes, TakeOver, room};
+use crate::bytes::{HandOver, ReceiveBytes, SendBytes, TakeOver};
 use crate::channel::Channel;
 use crate::failure::Failure;
 
 /// A queue in a memfd, which each side opens by its descriptor, with a block for each message. Both
 /// ends spin.
-pub struct OursMpmcBytes<const LENGTH: usize>(OwnedFd);
+pub struct OursMpmcBytes<const LENGTH: usize, const MESSAGES: usize>(OwnedFd);
 
-impl<const LENGTH: usize> OursMpmcBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> OursMpmcBytes<LENGTH, MESSAGES> {
     fn open(&self) -> Result<Queue, Failure> {
         let segment = self.0.try_clone();
         Queue::open(segment.map_err(Failure::system("duplicate the segment's descriptor"))?)
@@ -23,7 +23,7 @@ impl<const LENGTH: usize> OursMpmcBytes<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> Channel for OursMpmcBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for OursMpmcBytes<LENGTH, MESSAGES> {
     type Sender = Sender;
     type Receiver = Receiver;
 
@@ -33,8 +33,8 @@ impl<const LENGTH: usize> Channel for OursMpmcBytes<LENGTH> {
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
         Queue::options()
-            .blocks(LENGTH, room(LENGTH))
-            .create(Place::memfd("bench"), room(LENGTH), LENGTH)
+            .blocks(LENGTH, MESSAGES)
+            .create(Place::memfd("bench"), MESSAGES, LENGTH)
             .and_then(|queue| queue.segment().descriptor())
             .map(Self)
             .map_err(Failure::contender("create the queue"))

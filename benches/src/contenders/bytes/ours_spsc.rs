@@ -7,7 +7,7 @@ use ipc_core::{Place, Wait};
 use ipc_queue::spsc::bytes::{ByteConsumer, ByteProducer, ByteRing};
 use ipc_queue::spsc::{PopError, PushError};
 
-use crate::bytes::{HandOver, ReceiveBatch, ReceiveBytes, SendBatch, SendBytes, TakeOver, room};
+use crate::bytes::{HandOver, ReceiveBatch, ReceiveBytes, SendBatch, SendBytes, TakeOver};
 use crate::channel::Channel;
 use crate::failure::Failure;
 
@@ -15,9 +15,9 @@ use crate::failure::Failure;
 const OVERHEAD: usize = 8;
 
 /// A ring in a memfd, which each side opens by its descriptor. Both ends spin.
-pub struct OursBytes<const LENGTH: usize>(OwnedFd);
+pub struct OursBytes<const LENGTH: usize, const MESSAGES: usize>(OwnedFd);
 
-impl<const LENGTH: usize> OursBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> OursBytes<LENGTH, MESSAGES> {
     fn open(&self) -> Result<ByteRing, Failure> {
         let segment = self.0.try_clone();
         ByteRing::open(segment.map_err(Failure::system("duplicate the segment's descriptor"))?)
@@ -25,7 +25,7 @@ impl<const LENGTH: usize> OursBytes<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> Channel for OursBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for OursBytes<LENGTH, MESSAGES> {
     type Sender = ByteProducer;
     type Receiver = ByteConsumer;
 
@@ -34,7 +34,7 @@ impl<const LENGTH: usize> Channel for OursBytes<LENGTH> {
     }
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
-        let capacity = room(LENGTH) * (LENGTH + OVERHEAD);
+        let capacity = MESSAGES * (LENGTH + OVERHEAD);
         ByteRing::create(Place::memfd("bench"), capacity, LENGTH)
             .and_then(|ring| ring.segment().descriptor())
             .map(Self)
@@ -125,12 +125,14 @@ impl TakeOver for ByteConsumer {
 }
 
 /// The same ring, written and read in place: the copies are the user's own.
-pub struct OursBytesInPlace<const LENGTH: usize>(OursBytes<LENGTH>);
+pub struct OursBytesInPlace<const LENGTH: usize, const MESSAGES: usize>(
+    OursBytes<LENGTH, MESSAGES>,
+);
 
 /// An end that is used in place.
 pub struct InPlace<E>(E);
 
-impl<const LENGTH: usize> Channel for OursBytesInPlace<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for OursBytesInPlace<LENGTH, MESSAGES> {
     type Sender = InPlace<ByteProducer>;
     type Receiver = InPlace<ByteConsumer>;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::fcntl::{FcntlArg, fcntl};
 
-use crate::bytes::{ReceiveBytes, SendBytes, room};
+use crate::bytes::{ReceiveBytes, SendBytes};
 use crate::channel::Channel;
 use crate::failure::Failure;
 
@@ -15,12 +15,12 @@ const MOST: usize = 1 << 20;
 const LENGTH_BYTES: usize = size_of::<u32>();
 
 /// A pipe with as much room as the others have.
-pub struct PipeOfBytes<const LENGTH: usize> {
+pub struct PipeOfBytes<const LENGTH: usize, const MESSAGES: usize> {
     reader: Option<PipeReader>,
     writer: Option<PipeWriter>,
 }
 
-impl<const LENGTH: usize> Channel for PipeOfBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for PipeOfBytes<LENGTH, MESSAGES> {
     type Sender = PipeWriter;
     type Receiver = BufReader<PipeReader>;
 
@@ -32,7 +32,7 @@ impl<const LENGTH: usize> Channel for PipeOfBytes<LENGTH> {
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
         let (reader, writer) = io::pipe().map_err(Failure::system("make a pipe"))?;
-        let bytes = room(LENGTH) * (LENGTH + LENGTH_BYTES);
+        let bytes = MESSAGES * (LENGTH + LENGTH_BYTES);
         fcntl(&writer, FcntlArg::F_SETPIPE_SZ(bytes.min(MOST) as i32))
             .map_err(Failure::errno("make a pipe larger"))?;
         Ok(Self {

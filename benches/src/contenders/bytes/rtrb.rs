@@ -4,19 +4,19 @@ use std::path::Path;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::bytes::{ReceiveBytes, SendBytes, room};
+use crate::bytes::{ReceiveBytes, SendBytes};
 use crate::channel::Channel;
 use crate::failure::Failure;
 use crate::spin;
 
 /// A `RingBuffer` of arrays, written and read where they lie, tried again with a pause while it is
 /// full or empty.
-pub struct RtrbBytes<const LENGTH: usize> {
+pub struct RtrbBytes<const LENGTH: usize, const MESSAGES: usize> {
     producer: Option<Producer<[u8; LENGTH]>>,
     consumer: Option<Consumer<[u8; LENGTH]>>,
 }
 
-impl<const LENGTH: usize> Channel for RtrbBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for RtrbBytes<LENGTH, MESSAGES> {
     type Sender = Producer<[u8; LENGTH]>;
     type Receiver = Consumer<[u8; LENGTH]>;
 
@@ -27,7 +27,7 @@ impl<const LENGTH: usize> Channel for RtrbBytes<LENGTH> {
     }
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
-        let (producer, consumer) = RingBuffer::new(room(LENGTH));
+        let (producer, consumer) = RingBuffer::new(MESSAGES);
         Ok(Self {
             producer: Some(producer),
             consumer: Some(consumer),

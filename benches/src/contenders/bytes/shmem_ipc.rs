@@ -6,18 +6,18 @@ use std::ptr::copy_nonoverlapping;
 
 use shmem_ipc::sharedring::{Receiver, Sender};
 
-use crate::bytes::{ReceiveBytes, SendBytes, room};
+use crate::bytes::{ReceiveBytes, SendBytes};
 use crate::channel::Channel;
 use crate::failure::Failure;
 use crate::spin;
 
 /// A ring of bytes in a memfd. Both ends spin; none signals.
-pub struct ShmemIpc<const LENGTH: usize> {
+pub struct ShmemIpc<const LENGTH: usize, const MESSAGES: usize> {
     sender: Option<Sender<u8>>,
     receiver: Option<Receiver<u8>>,
 }
 
-impl<const LENGTH: usize> Channel for ShmemIpc<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for ShmemIpc<LENGTH, MESSAGES> {
     type Sender = Sender<u8>;
     type Receiver = Receiver<u8>;
 
@@ -28,7 +28,7 @@ impl<const LENGTH: usize> Channel for ShmemIpc<LENGTH> {
     }
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
-        let capacity = room(LENGTH) * LENGTH;
+        let capacity = MESSAGES * LENGTH;
         let sender = Sender::new(capacity).map_err(Failure::contender("create the ring"))?;
         let duplicate = Failure::system("duplicate a descriptor of the ring");
         let files = [

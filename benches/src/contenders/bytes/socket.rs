@@ -9,15 +9,15 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt::SndBuf,
 };
 
-use crate::bytes::{ReceiveBytes, SendBytes, room};
+use crate::bytes::{ReceiveBytes, SendBytes};
 use crate::channel::Channel;
 use crate::duplex::{Answer, Ask, Duplex};
 use crate::failure::Failure;
 
 /// A pair of sockets with as much room as the others have, or as much as the system gives.
-pub struct SocketOfBytes<const LENGTH: usize>([Option<File>; 2]);
+pub struct SocketOfBytes<const LENGTH: usize, const MESSAGES: usize>([Option<File>; 2]);
 
-impl<const LENGTH: usize> SocketOfBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> SocketOfBytes<LENGTH, MESSAGES> {
     fn new() -> Result<Self, Failure> {
         let (first, second) = socketpair(
             AddressFamily::Unix,
@@ -27,7 +27,7 @@ impl<const LENGTH: usize> SocketOfBytes<LENGTH> {
         )
         .map_err(Failure::errno("make a pair of sockets"))?;
         let end = |socket: OwnedFd| {
-            setsockopt(&socket, SndBuf, &(room(LENGTH) * LENGTH))
+            setsockopt(&socket, SndBuf, &(MESSAGES * LENGTH))
                 .map_err(Failure::errno("make a socket's buffer larger"))?;
             Ok(Some(File::from(socket)))
         };
@@ -39,7 +39,7 @@ impl<const LENGTH: usize> SocketOfBytes<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> Channel for SocketOfBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Channel for SocketOfBytes<LENGTH, MESSAGES> {
     type Sender = File;
     type Receiver = File;
 
@@ -60,7 +60,7 @@ impl<const LENGTH: usize> Channel for SocketOfBytes<LENGTH> {
     }
 }
 
-impl<const LENGTH: usize> Duplex for SocketOfBytes<LENGTH> {
+impl<const LENGTH: usize, const MESSAGES: usize> Duplex for SocketOfBytes<LENGTH, MESSAGES> {
     type Asking = File;
     type Answering = File;
 
