@@ -10,12 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Rel
 /// Up to this many bytes go word by word.
 const WORDWISE: usize = 64;
 
-/// From this many bytes on, whole cache lines go to shared memory past the caches ([`stream`]).
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-const STREAMED: usize = 2048;
-
-/// Copies `len` private bytes to shared memory. They are ordered as plain stores are: after the
-/// caller's stores before, and before those after.
+/// Copies `len` private bytes to shared memory.
 ///
 /// # Safety
 /// `from` is readable for `len` bytes; `to` lies in a live shared mapping, writable for `len`
@@ -33,7 +28,7 @@ pub(crate) unsafe fn to_shared(to: *mut u8, from: *const u8, len: usize) {
                 at += step_to_shared(to.add(at), from.add(at), len - at);
             }
         } else {
-            long_to_shared(to, from, len);
+            opaque_copy(to, from, len);
         }
     }
 }
@@ -113,28 +108,34 @@ unsafe fn step_from_shared(to: *mut u8, from: *const u8, rest: usize) -> usize {
     }
 }
 
+/// As [`to_shared`], for bytes that another core will read next: many of them go past the caches
+/// ([`stream`]). They are ordered as plain stores are.
+///
 /// # Safety
 /// As for [`to_shared`].
 #[inline(always)]
-unsafe fn long_to_shared(to: *mut u8, from: *const u8, len: usize) {
+pub(crate) unsafe fn away_to_shared(to: *mut u8, from: *const u8, len: usize) {
     // SAFETY: as for the caller.
     unsafe {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
-        if len >= STREAMED {
+        if len >= PAST_CACHES {
             return stream(to, from, len);
         }
-        opaque_copy(to, from, len);
+        to_shared(to, from, len);
     }
 }
+
+/// From so many bytes on, whole lines of them go past the caches.
+pub(crate) const PAST_CACHES: usize = 4096;
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const LINE: usize = 64;
 
-/// Writes whole cache lines past the caches: what is written to shared memory is for another core,
-/// which has the lines in its own cache, mostly. A plain store has to fetch each of them from there
-/// before it overwrites it, and the other core then fetches it back; these stores fetch nothing.
-/// (Measured one way between two processes, of the time of `memcpy`: 2 KiB 0.88 with the cores near
-/// each other and 0.34 far apart, 64 KiB 0.90 and 0.15; but 1 KiB 1.4 and 0.58, and 64 bytes 9 and 2.)
+/// Writes whole cache lines past the caches. Who reads the bytes next has their lines in its cache, from
+/// the last time round: a plain store fetches each of them from there before it overwrites it, and the
+/// reader fetches it back; these stores fetch nothing. (Measured one way between two processes, of the
+/// time of `memcpy`, with the cores near each other and far apart: 4 KiB 0.7 and 0.2, 64 KiB 0.9 and 0.2;
+/// but 1 KiB 1.4 and 0.6, 64 bytes 9 and 2.)
 ///
 /// # Safety
 /// As for [`to_shared`], with `len` at least [`LINE`].
@@ -230,11 +231,13 @@ mod tests {
     #[test]
     fn long_runs_arrive_whole_and_touch_nothing_else() {
         let source: Vec<u8> = (0..9000).map(|at| (at * 31 / 7) as u8).collect();
-        for len in [2047, 2048, 2049, 2048 + 63, 2048 + 64, 4096, 5000, 8192] {
+        for len in [0, 1, 4095, 4096, 4097, 4096 + 63, 4096 + 64, 5000, 8192] {
             for shift in (0..130).chain([255, 256, 257]) {
                 let mut shared = vec![0xAAu8; 9000];
                 // SAFETY: both vectors have 9000 bytes; shift + len <= 8449.
-                unsafe { to_shared(shared.as_mut_ptr().add(shift), source.as_ptr().add(5), len) };
+                unsafe {
+                    away_to_shared(shared.as_mut_ptr().add(shift), source.as_ptr().add(5), len)
+                };
                 assert_eq!(shared[shift..shift + len], source[5..5 + len]);
                 assert!(shared[..shift].iter().all(|&b| b == 0xAA));
                 assert!(shared[shift + len..].iter().all(|&b| b == 0xAA));

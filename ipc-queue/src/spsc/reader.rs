@@ -67,8 +67,8 @@ pub(super) fn judge(
 }
 
 impl Reader {
-    /// Of the ring whose words begin there in the object.
-    pub fn new(object: &Object, at: u64, capacity: u64) -> Result<Self, OpenError> {
+    /// Of the ring whose words begin there in the object, and whose cursors count so much to a cache line.
+    pub fn new(object: &Object, at: u64, capacity: u64, line: u64) -> Result<Self, OpenError> {
         let words = object.structure::<Words>(at)?;
         let owner = object.segment().owner()?;
         words.consumer.claim(&owner, object, "consumer")?;
@@ -83,7 +83,7 @@ impl Reader {
             fences: attachment.fences(),
             attachment,
             wait: Wait::default(),
-            pace: Pace::default(),
+            pace: Pace::new(line),
             refusals: 0,
             owner,
             object: object.clone(),

@@ -2,6 +2,7 @@
 //! in eight parts, and a word each way that says how many parts were filled and emptied. It is no
 //! queue: there is nothing but the copies, and one publication for an eighth of the room.
 
+use std::hint::black_box;
 use std::path::Path;
 use std::ptr::copy_nonoverlapping;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ impl<const LENGTH: usize, const MESSAGES: usize> Channel for Memcpy<LENGTH, MESS
     type Receiver = End<LENGTH, MESSAGES>;
 
     fn how() -> String {
-        "copy_nonoverlapping in and out of shared memory, in eight parts".into()
+        "memcpy in and out of shared memory, in eight parts".into()
     }
 
     fn create(_scratch: &Path) -> Result<Self, Failure> {
@@ -95,11 +96,13 @@ impl<const LENGTH: usize, const MESSAGES: usize> SendBatch for End<LENGTH, MESSA
             let emptied = self.counts.emptied.0.load(Ordering::Acquire);
             (self.part - emptied < Self::PARTS).then_some(())
         });
+        // As for the others, of a length that the compiler does not know.
+        let length = black_box(LENGTH);
         for (index, message) in messages.iter().enumerate() {
-            assert!(message.len() == LENGTH, "all messages have one length");
+            assert!(message.len() == length, "all messages have one length");
             // SAFETY: both are of this length; the part belongs to the sender until it is counted as
             // filled, as it was counted as emptied.
-            unsafe { copy_nonoverlapping(message.as_ptr(), self.message(index), LENGTH) };
+            unsafe { copy_nonoverlapping(message.as_ptr(), self.message(index), length) };
         }
         self.part += 1;
         self.counts.filled.0.store(self.part, Ordering::Release);
@@ -120,11 +123,12 @@ impl<const LENGTH: usize, const MESSAGES: usize> ReceiveBatch for End<LENGTH, ME
             let filled = self.counts.filled.0.load(Ordering::Acquire);
             (filled > self.part).then_some(())
         });
+        let length = black_box(LENGTH);
         for index in 0..most {
-            let into = &mut into[..LENGTH];
+            let into = &mut into[..length];
             // SAFETY: both are of this length; the part belongs to the receiver until it is counted as
             // emptied, as it was counted as filled.
-            unsafe { copy_nonoverlapping(self.message(index), into.as_mut_ptr(), LENGTH) };
+            unsafe { copy_nonoverlapping(self.message(index), into.as_mut_ptr(), length) };
             see(into);
         }
         self.part += 1;

@@ -4,7 +4,7 @@ use super::batch::ReadBatch;
 use super::buffer::Buffer;
 use super::guard::ReadGuard;
 use super::ring::ByteRing;
-use super::shape::{Shape, UNIT, units};
+use super::shape::{LINE, Shape, UNIT, units};
 use crate::spsc::reader::{Reader, Verdict};
 use crate::spsc::{OpenError, PopError};
 use ipc_core::atomic::Ordering;
@@ -45,7 +45,7 @@ impl ByteConsumer {
         Ok(Self {
             bytes: ring.bytes()?,
             shape,
-            reader: Reader::new(ring.object(), ring.at(), shape.capacity)?,
+            reader: Reader::new(ring.object(), ring.at(), shape.capacity, LINE)?,
             spans: Vec::new(),
         })
     }
