@@ -22,8 +22,7 @@ impl<T: Payload> Consumer<T> {
     pub(super) fn new(ring: &Ring<T>) -> Result<Self, OpenError> {
         Ok(Self {
             slots: ring.slots()?,
-            // Slots are mostly shorter than a cache line: never a pause.
-            reader: Reader::new(ring.object(), 0, ring.capacity() as u64, u64::MAX)?,
+            reader: Reader::new(ring.object(), 0, ring.capacity() as u64)?,
         })
     }
 

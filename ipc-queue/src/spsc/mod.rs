@@ -23,7 +23,6 @@ mod consumer;
 mod cursor;
 mod error;
 mod guard;
-mod pace;
 mod producer;
 mod reader;
 mod ring;

@@ -2,7 +2,6 @@
 
 use super::cursor::{Contradiction, Cursors, Head};
 use super::error::{OpenError, PopError};
-use super::pace::Pace;
 use super::role::Role;
 use super::words::Words;
 use super::writer::contradiction;
@@ -21,7 +20,6 @@ pub(super) struct Reader {
     pub attachment: Arc<Attachment>,
     fences: Fences,
     pub wait: Wait,
-    pace: Pace,
     refusals: u32,
     owner: Owner,
     pub object: Object,
@@ -67,8 +65,8 @@ pub(super) fn judge(
 }
 
 impl Reader {
-    /// Of the ring whose words begin there in the object, and whose cursors count so much to a cache line.
-    pub fn new(object: &Object, at: u64, capacity: u64, line: u64) -> Result<Self, OpenError> {
+    /// Of the ring whose words begin there in the object.
+    pub fn new(object: &Object, at: u64, capacity: u64) -> Result<Self, OpenError> {
         let words = object.structure::<Words>(at)?;
         let owner = object.segment().owner()?;
         words.consumer.claim(&owner, object, "consumer")?;
@@ -83,7 +81,6 @@ impl Reader {
             fences: attachment.fences(),
             attachment,
             wait: Wait::default(),
-            pace: Pace::new(line),
             refusals: 0,
             owner,
             object: object.clone(),
@@ -115,26 +112,11 @@ impl Reader {
     /// Messages or the end, awaited until then.
     #[inline(always)]
     pub fn await_messages(&mut self, deadline: Deadline) -> Result<Verdict, PopError> {
-        if self.attachment.is_mine() && self.head.known_messages() > 0 {
-            Ok(Verdict::Messages)
-        } else {
-            self.await_more(deadline)
-        }
-    }
-
-    /// All that was known of was taken.
-    #[inline(always)]
-    fn await_more(&mut self, deadline: Deadline) -> Result<Verdict, PopError> {
-        if deadline != Deadline::PAST && self.wait != Wait::Park {
-            self.pace.before_look();
-        }
-        let found = if self.is_ready() {
+        if self.is_ready() {
             Ok(Verdict::Messages)
         } else {
             self.wait_for_messages(deadline)
-        };
-        self.pace.found(self.head.known_messages(), self.capacity);
-        found
+        }
     }
 
     /// Looks at the producer's cursor; says why if there is nothing, or else `otherwise`.
@@ -217,7 +199,6 @@ impl Reader {
     pub fn give_back(&mut self, count: u64) {
         // Read before the store, after which the compiler would read them again.
         let (words, fences) = (&*self.words, self.fences);
-        self.pace.taken(count);
         self.head.advance(&words.cursors, count);
         words.room.ring(fences);
     }

@@ -59,6 +59,7 @@ mod batch;
 mod buffer;
 mod consumer;
 mod guard;
+mod pace;
 mod producer;
 mod ring;
 mod shape;

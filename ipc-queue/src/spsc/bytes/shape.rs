@@ -5,9 +5,6 @@ use ipc_core::{Error, Result};
 /// What cursors count, in bytes. A record begins with one unit that holds its length.
 pub(super) const UNIT: usize = 8;
 
-/// Units to a cache line.
-pub(super) const LINE: u64 = 64 / UNIT as u64;
-
 /// The largest capacity, and the longest record with its length, in bytes.
 const MOST: usize = 1 << 40;
 
