@@ -266,8 +266,8 @@ fn records_as_long_as_the_ring_arrive_whole() {
 #[test]
 fn long_records_are_whole_as_soon_as_they_are_seen() {
     become_worker();
-    let count = from_env("IPC_QUEUE_MESSAGES", 2_000_000) / 20;
-    let ring = unnamed(4 * (LONG + 8), LONG);
+    let count = from_env("IPC_QUEUE_MESSAGES", 2_000_000) / 200;
+    let ring = unnamed(64 * (LONG + 8), LONG);
     let mut rx = ring.consumer().unwrap();
     let mut worker = Process::builder(SCOPE, "number_through")
         .under_test(test_name!())
