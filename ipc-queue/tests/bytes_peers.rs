@@ -87,7 +87,13 @@ fn start(test: &str, ring: &ByteRing, role: &str, params: &str) -> (Process, Lin
 
 fn kill((mut process, _line): (Process, Line)) {
     process.kill().unwrap();
-    process.join().unwrap();
+    let exit = process.join().unwrap();
+    // Else it had ended by itself.
+    assert_eq!(
+        exit.status,
+        ipc_process::ExitStatusKind::Signal(9),
+        "{exit}"
+    );
 }
 
 #[test]

@@ -102,7 +102,13 @@ fn start(test: &str, channel: &Channel, role: &str, end: &str) -> (Process, Line
 
 fn kill((mut process, _line): (Process, Line)) {
     process.kill().unwrap();
-    process.join().unwrap();
+    let exit = process.join().unwrap();
+    // Else it had ended by itself.
+    assert_eq!(
+        exit.status,
+        ipc_process::ExitStatusKind::Signal(9),
+        "{exit}"
+    );
 }
 
 #[test]

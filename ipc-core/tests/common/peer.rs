@@ -33,7 +33,13 @@ impl Peer {
     /// Kills it and waits until the kernel has taken away everything it had.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
-        self.process.join().unwrap();
+        let exit = self.process.join().unwrap();
+        // Else it had ended by itself.
+        assert_eq!(
+            exit.status,
+            ipc_process::ExitStatusKind::Signal(9),
+            "{exit}"
+        );
     }
 
     /// Waits for its end in order.

@@ -3,9 +3,9 @@
 
 use super::ledger::{Held, Ledger, Phase};
 use super::worker::{Form, Kind, SCOPE, Seat};
-use super::{Random, from_env, segment};
+use super::{Random, from_env, segment_for};
 use ipc_core::{Segment, Wait};
-use ipc_process::Process;
+use ipc_process::{ExitStatusKind, Process};
 use ipc_queue::mpmc::Stats;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -58,7 +58,8 @@ pub struct Run<S> {
 impl<S: Subject> Run<S> {
     fn new(plan: Plan, test: &'static str) -> Self {
         let size = S::bytes(&plan) + Ledger::bytes(plan.senders as usize, MESSAGES_PER_SEAT);
-        let segment = segment(size);
+        // Hardly more than there are of them: whoever joins must first sweep the dead.
+        let segment = segment_for(size, plan.senders + plan.receivers + 4);
         let subject = S::create(&segment, &plan);
         let ledger = Ledger::create(&segment, plan.senders as usize, MESSAGES_PER_SEAT);
         let seed = from_env("MPMC_SEED", u64::from(std::process::id()));
@@ -109,7 +110,10 @@ impl<S: Subject> Run<S> {
                 self.resume_one();
             }
             if self.random.below(self.plan.stop_one_in) == 0 && !self.stopped.contains(&victim) {
-                self.workers[victim].1.stop().unwrap();
+                let (seat, process) = &mut self.workers[victim];
+                if let Err(error) = process.stop() {
+                    panic!("{seat:?}: {error}: {:?}", process.join());
+                }
                 self.stopped.push(victim);
                 self.stops += 1;
             } else {
@@ -133,7 +137,9 @@ impl<S: Subject> Run<S> {
     fn kill(&mut self, victim: usize) {
         let (seat, process) = &mut self.workers[victim];
         process.kill().unwrap();
-        process.join().unwrap();
+        let exit = process.join().unwrap();
+        // None ends by itself as long as there are some to kill.
+        assert_eq!(exit.status, ExitStatusKind::Signal(9), "{seat:?}: {exit:?}");
         self.stopped.retain(|&it| it != victim);
         self.kills += 1;
         match seat.kind {

@@ -13,6 +13,9 @@ static KIND: Kind = Kind {
     sweep: |_, _| Ok(()),
 };
 
+// Who joins a full segment sweeps its dead before it has opened the ledger.
+ipc_core::register_at_start!(KIND);
+
 const NAME: &str = "ledger";
 const SEATS: usize = 64;
 

@@ -23,8 +23,14 @@ pub fn unnamed<T: ipc_core::Payload>(capacity: usize) -> Queue<T> {
 
 /// A segment without a name, with room for several objects.
 pub fn segment(bytes: usize) -> Segment {
+    segment_for(bytes, 64)
+}
+
+/// For so many participants.
+pub fn segment_for(bytes: usize, participants: u32) -> Segment {
     Segment::builder(Place::memfd("test"))
         .size(bytes)
+        .participants(participants)
         .create()
         .unwrap()
 }

@@ -99,13 +99,18 @@ impl Peer {
     /// Kills it and keeps what it told.
     pub fn kill_and_keep(mut self) -> PipeReader {
         self.process.kill().unwrap();
-        self.process.join().unwrap();
+        let exit = self.process.join().unwrap();
+        // Else it had ended by itself.
+        assert_eq!(
+            exit.status,
+            ipc_process::ExitStatusKind::Signal(9),
+            "{exit}"
+        );
         self.told
     }
 
-    pub fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.join().unwrap();
+    pub fn kill(self) {
+        self.kill_and_keep();
     }
 
     #[track_caller]
