@@ -38,7 +38,7 @@ impl Script {
 
     /// The next message.
     #[inline(always)]
-    pub fn next(&mut self) -> &'static [u8] {
+    pub fn one(&mut self) -> &'static [u8] {
         let message = self.messages[self.next];
         self.skip(1);
         message
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn messages_differ_from_all_others_at_both_ends() {
         let mut script = Script::new(64);
-        let messages: Vec<_> = (0..MESSAGES).map(|_| script.next()).collect();
+        let messages: Vec<_> = (0..MESSAGES).map(|_| script.one()).collect();
         for (nth, message) in messages.iter().enumerate() {
             for other in &messages[..nth] {
                 let mut check = Check::default();
@@ -120,7 +120,7 @@ mod tests {
                 assert_ne!([first(message), last(message)], [first(other), last(other)]);
             }
         }
-        assert_eq!(script.next(), messages[0]);
+        assert_eq!(script.one(), messages[0]);
     }
 
     #[test]
@@ -128,14 +128,14 @@ mod tests {
         let (mut singly, mut batches) = (Script::new(1024), Script::new(1024));
         for messages in [1, 60, 128, 3, 61, 128] {
             for &message in batches.several(messages) {
-                assert_eq!(message, singly.next());
+                assert_eq!(message, singly.one());
             }
         }
     }
 
     #[test]
     fn a_difference_anywhere_it_looks_is_found() {
-        let expected = Script::new(64).next();
+        let expected = Script::new(64).one();
         for (at, verdict) in [(0, false), (7, false), (56, false), (63, false)] {
             let mut message = expected.to_vec();
             message[at] ^= 1;

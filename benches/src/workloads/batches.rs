@@ -61,7 +61,7 @@ where
             let most = batch(MESSAGES).min(usize::try_from(missing).unwrap_or(usize::MAX));
             let script = &mut runner.script;
             let received = runner.end.receive_batch(most, &mut into, |message| {
-                check.compare(black_box(message), script.next());
+                check.compare(black_box(message), script.one());
             })?;
             missing -= received as u64;
         }

@@ -58,7 +58,7 @@ where
 
     fn answer(peer: &mut Self::Peer, count: u64) -> Result<(), Failure> {
         for _ in 0..count {
-            peer.end.send_bytes(peer.script.next())?;
+            peer.end.send_bytes(peer.script.one())?;
         }
         Ok(())
     }
@@ -70,7 +70,7 @@ where
         for _ in 0..count {
             let length = runner.end.receive_bytes(&mut into)?;
             // So that the copy is made, also where the compiler sees that most of it is not used.
-            check.compare(black_box(&into[..length]), runner.script.next());
+            check.compare(black_box(&into[..length]), runner.script.one());
         }
         let elapsed = start.elapsed();
         check.verdict(count)?;

@@ -61,7 +61,7 @@ impl<D: Duplex, const LENGTH: usize> Workload for Requests<D, LENGTH> {
         let mut trips = Trips::new()?;
         let start = Instant::now();
         for _ in 0..count {
-            let message = runner.script.next();
+            let message = runner.script.one();
             let sent = Instant::now();
             let length = runner.end.ask(message, &mut reply)?;
             trips.took(sent.elapsed());
