@@ -23,7 +23,8 @@ pub trait Channel: Sized {
     fn how() -> String;
 
     /// Creates the channel. `scratch` is an empty directory that is removed afterwards, for those
-    /// that need files; nothing may be left anywhere else.
+    /// that need files, and so is what is in `/dev/shm` under names that begin with its own; nothing may
+    /// be left anywhere else.
     ///
     /// # Errors
     /// Whatever the contender says, see [`Failure`].

@@ -34,6 +34,10 @@ pub enum Failure {
     /// The contender ended the stream before all items had been received.
     #[error("the stream ended early; the contender must deliver every item")]
     EndedEarly,
+    /// A contender refused a message though it had just said that there was room, and there is one
+    /// sender.
+    #[error("a message was refused although there was room; the queue must take it")]
+    Refused,
     /// A workload asked twice for an end that there is once.
     #[error("an end of the channel was taken twice; a workload takes each end once")]
     EndTaken,

@@ -18,6 +18,8 @@
 //! * a **contender** ([`contenders`]) is one file that implements [`channel::Channel`] for one way
 //!   to hand items from one peer to another, and the sending and receiving ends that it has;
 //! * a **workload** ([`workloads`]) says what the two ends do with a channel and what is timed;
+//! * messages of [`bytes`] have ends of their own, and a [`script`]; requests and replies go through a
+//!   [`duplex`];
 //! * a **pair** ([`pair`]) runs a workload between two processes or two threads, each on its CPU;
 //! * a **crew** ([`crew`]) runs traffic ([`traffic`]) between several senders and several receivers,
 //!   spread over the two CPUs, and perhaps a bystander that is stopped ([`bystander`]);
@@ -34,6 +36,7 @@
 
 pub mod alone;
 pub mod bystander;
+pub mod bytes;
 pub mod case;
 pub mod channel;
 pub mod companion;
@@ -44,6 +47,7 @@ pub mod cpu;
 pub mod crew;
 pub mod deaths;
 pub mod distance;
+pub mod duplex;
 pub mod failure;
 pub mod fork;
 pub mod gate;
@@ -58,6 +62,7 @@ pub mod report;
 mod room;
 pub mod runner;
 pub mod schedule;
+pub mod script;
 pub mod shared;
 pub mod spin;
 pub mod statistics;

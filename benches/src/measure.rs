@@ -37,6 +37,20 @@ pub enum Measure {
     ManyRoundTrip,
     /// 8-byte items from two senders to two receivers, with somebody else stopped.
     ManyStopped,
+    /// Messages of bytes from one peer to another.
+    Bytes {
+        /// How long each is.
+        length: usize,
+        /// For how many there is room.
+        room: usize,
+    },
+    /// A message of bytes there and one back, both peers spinning while they wait.
+    BytesRoundTrip {
+        /// How long each is.
+        length: usize,
+    },
+    /// Messages of bytes handed over in place, which nobody writes or reads.
+    BytesUntouched(Handover),
     /// Taken and given back, with nobody contending.
     Uncontended(Taken),
     /// One number under a lock, incremented by several.
@@ -48,6 +62,15 @@ pub enum Measure {
     },
     /// An event set there and one back, both peers asleep at once when they wait.
     EventParked,
+}
+
+/// By what bytes are handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// Rings for one producer and one consumer.
+    Spsc,
+    /// Queues for many, with one of each.
+    Mpmc,
 }
 
 /// What is taken.
@@ -185,6 +208,10 @@ impl Measure {
             Self::ManySlices { length, shape } => format!("mpmc_slices_{length}_{shape}"),
             Self::ManyRoundTrip => "mpmc_round_trip".into(),
             Self::ManyStopped => "mpmc_stopped".into(),
+            Self::Bytes { length, .. } => format!("bytes_{length}"),
+            Self::BytesRoundTrip { length } => format!("bytes_round_trip_{length}"),
+            Self::BytesUntouched(Handover::Spsc) => "bytes_untouched_spsc".into(),
+            Self::BytesUntouched(Handover::Mpmc) => "bytes_untouched_mpmc".into(),
             Self::Uncontended(taken) => format!("sync_{}", taken.key()),
             Self::Counter {
                 contenders,
@@ -223,6 +250,21 @@ impl Measure {
             Self::ManyStopped => {
                 "Many to many (2x2), 8-byte items, with one more participant that is stopped".into()
             }
+            Self::Bytes { length, room } => {
+                format!(
+                    "One way, messages of {length} bytes from private memory to private memory, room \
+                     for {room}"
+                )
+            }
+            Self::BytesRoundTrip { length } => {
+                format!("A request of {length} bytes and its reply, waiting by spinning")
+            }
+            Self::BytesUntouched(Handover::Spsc) => {
+                "Messages of bytes handed over in place, which nobody touches".into()
+            }
+            Self::BytesUntouched(Handover::Mpmc) => {
+                "The same through queues for many, one sender and one receiver".into()
+            }
             Self::Uncontended(taken) => {
                 format!(
                     "{} taken and given back, uncontended: the median of short stretches",
@@ -255,10 +297,13 @@ impl Measure {
             | Self::Naive
             | Self::Many { .. }
             | Self::ManySlices { .. }
-            | Self::ManyStopped => MILLIONS,
+            | Self::ManyStopped
+            | Self::Bytes { .. }
+            | Self::BytesUntouched(_) => MILLIONS,
             Self::RoundTripSpinning
             | Self::RoundTripParked
             | Self::ManyRoundTrip
+            | Self::BytesRoundTrip { .. }
             | Self::EventParked => ROUND_TRIP,
             Self::Uncontended(_) => PASS,
             Self::Counter { .. } => INCREMENTS,

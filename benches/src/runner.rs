@@ -1,5 +1,6 @@
 //! Runs one measurement in a process of its own, which is killed if it does not end.
 
+use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -65,6 +66,7 @@ pub fn in_group<T: Serialize + DeserializeOwned>(
     set_child_subreaper(true).map_err(Failure::errno("adopt orphaned peers"))?;
     let scratch = TempDir::with_prefix("side-by-side-")
         .map_err(Failure::system("make a scratch directory"))?;
+    let _shared_memory = SharedMemoryOf(scratch.path());
     let (reports, writer) = io::pipe().map_err(Failure::system("make a pipe"))?;
     let runner = fork::spawn(|| {
         let outcome = guarded(|| {
@@ -81,6 +83,21 @@ pub fn in_group<T: Serialize + DeserializeOwned>(
     let group = Group(runner);
     drop(writer);
     read_report(reports, &group, limit)
+}
+
+/// What contenders have in `/dev/shm` under names that begin with that of a scratch directory.
+struct SharedMemoryOf<'a>(&'a Path);
+
+impl Drop for SharedMemoryOf<'_> {
+    fn drop(&mut self) {
+        let name = self.0.file_name().unwrap_or_default().as_encoded_bytes();
+        // What cannot be looked at or removed is not ours.
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(name) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 /// A runner and its peer; none of them outlives it.

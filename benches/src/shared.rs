@@ -72,3 +72,55 @@ impl<T: ForkShared> Drop for Shared<T> {
         let _ = unsafe { munmap(self.value.cast(), Self::length().get()) };
     }
 }
+
+/// Bytes in an anonymous shared map: inherited by forked children, gone with the last process. Who may
+/// use which when is a matter of those who share them.
+pub struct Area {
+    begin: NonNull<u8>,
+    length: NonZeroUsize,
+}
+
+// SAFETY: an Area gives out an address; what is done with it is unsafe and others' affair.
+unsafe impl Send for Area {}
+// SAFETY: as for Send.
+unsafe impl Sync for Area {}
+
+impl Area {
+    /// Maps at least one byte, zeroed and present at once.
+    ///
+    /// # Errors
+    /// [`Failure::System`] if the system gives no memory.
+    pub fn new(length: usize) -> Result<Self, Failure> {
+        let length = NonZeroUsize::new(length).unwrap_or(NonZeroUsize::MIN);
+        // SAFETY: as in `Shared::new`.
+        let address = unsafe {
+            mmap_anonymous(
+                None,
+                length,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE,
+            )
+        }
+        .map_err(Failure::errno("map shared memory"))?;
+        let begin = address.cast();
+        Ok(Self { begin, length })
+    }
+
+    /// The `length` bytes at an offset, valid for reads and writes as long as the area lives.
+    ///
+    /// # Panics
+    /// If they are not all within the area.
+    #[inline(always)]
+    pub fn at(&self, offset: usize, length: usize) -> *mut u8 {
+        assert!(offset + length <= self.length.get(), "beyond the area");
+        // SAFETY: within the map, as just checked.
+        unsafe { self.begin.add(offset).as_ptr() }
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        // SAFETY: the map was made with this address and length in `new` and is unmapped once.
+        let _ = unsafe { munmap(self.begin.cast(), self.length.get()) };
+    }
+}

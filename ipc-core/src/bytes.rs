@@ -19,6 +19,10 @@ pub struct SharedBytes {
 }
 
 impl SharedBytes {
+    /// So many bytes, or more, are [written](Self::write) past the caches of the writer's core, and come
+    /// from memory to who reads them. (Where the processor can do that.)
+    pub const PAST_CACHES: usize = crate::copy::PAST_CACHES;
+
     /// # Safety
     /// `base` lies in the mapping of `keep`, aligned to 128, with room for `len` bytes; `len` is at
     /// least 8.
@@ -70,12 +74,12 @@ impl SharedBytes {
         }
     }
 
-    /// Copies bytes to an offset.
+    /// Copies bytes to an offset, for another core to read: see [`PAST_CACHES`](Self::PAST_CACHES).
     #[inline(always)]
     pub fn write(&self, at: usize, bytes: &[u8]) {
         let to = self.range(at, bytes.len());
         // SAFETY: `range` is valid for its length, which is at most that of `bytes`.
-        unsafe { crate::copy::to_shared(to.cast().as_ptr(), bytes.as_ptr(), to.len()) };
+        unsafe { crate::copy::away_to_shared(to.cast().as_ptr(), bytes.as_ptr(), to.len()) };
     }
 
     /// Copies the bytes at an offset.

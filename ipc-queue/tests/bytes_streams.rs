@@ -184,8 +184,26 @@ fn produce(worker: &mut Worker) -> WorkResult {
     Ok(tx.close()?)
 }
 
+/// Bytes that go past the caches, with some before and behind the whole lines.
+const LONG: usize = 4200;
+
+/// The role: pushes so many long records of nothing but their number, and closes.
+fn number_through(worker: &mut Worker) -> WorkResult {
+    let count = bytemuck::pod_read_unaligned::<u64>(worker.params());
+    let mut tx = ByteRing::open(worker.take_fd("ring")?)?.producer()?;
+    let mut words = vec![0u64; LONG / 8];
+    for number in 1..=count {
+        words.fill(number);
+        tx.push(bytemuck::cast_slice(&words))?;
+    }
+    Ok(tx.close()?)
+}
+
 fn become_worker() {
-    run_if_worker(SCOPE, &[("produce", &produce)]);
+    run_if_worker(
+        SCOPE,
+        &[("produce", &produce), ("number_through", &number_through)],
+    );
 }
 
 /// One stream from a worker to here.
@@ -242,6 +260,31 @@ fn records_as_long_as_the_ring_arrive_whole() {
     for (capacity, max_record) in [(1 << 16, (1 << 16) - 8), (100_000, 99_992)] {
         stream(test_name!(), sizes(capacity, max_record), 3000, 8, 1, 0);
     }
+}
+
+/// What goes past the caches is there when the record is seen, the last of it, too.
+#[test]
+fn long_records_are_whole_as_soon_as_they_are_seen() {
+    become_worker();
+    let count = from_env("IPC_QUEUE_MESSAGES", 2_000_000) / 200;
+    let ring = unnamed(64 * (LONG + 8), LONG);
+    let mut rx = ring.consumer().unwrap();
+    let mut worker = Process::builder(SCOPE, "number_through")
+        .under_test(test_name!())
+        .params(bytemuck::bytes_of(&count))
+        .fd("ring", ring.segment().descriptor().unwrap())
+        .spawn()
+        .unwrap();
+    let mut number = 0;
+    while let Some(record) = rx.take().unwrap() {
+        number += 1;
+        let (words, _) = record.as_chunks();
+        for (nth, word) in words.iter().enumerate().rev() {
+            assert_eq!(u64::from_le_bytes(*word), number, "word {nth}");
+        }
+    }
+    assert_eq!(number, count);
+    worker.join().unwrap().into_result().unwrap();
 }
 
 #[test]

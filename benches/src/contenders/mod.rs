@@ -1,5 +1,6 @@
 //! Everyone who is measured, one file each, and the list of who takes part in what.
 
+mod bytes;
 mod cache_line;
 pub mod crossbeam;
 mod futex;
@@ -79,6 +80,7 @@ pub fn all() -> Vec<Case> {
     .chain(many_slices_of_shape::<2, 2>())
     .chain(many_there_and_back())
     .chain(many_with_one_stopped())
+    .chain(bytes::all())
     .chain(sync::all())
     .collect()
 }

@@ -1,15 +1,23 @@
 //! What the two ends of a channel do, and what of it is timed.
 
+mod batches;
+mod messages;
 mod one_way;
+mod requests;
 mod round_trip;
 mod slices;
+mod untouched;
 
 use std::path::Path;
 use std::time::Duration;
 
+pub use batches::Batches;
+pub use messages::Messages;
 pub use one_way::OneWay;
+pub use requests::Requests;
 pub use round_trip::RoundTrip;
 pub use slices::Slices;
+pub use untouched::Untouched;
 
 use crate::failure::Failure;
 

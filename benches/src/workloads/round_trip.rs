@@ -1,7 +1,7 @@
 //! One item there and back, through two channels.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
@@ -11,6 +11,30 @@ use crate::failure::Failure;
 
 /// The longest round trip told apart from longer ones, in ns: ten seconds.
 const LONGEST: u64 = 10_000_000_000;
+
+/// How long trips took.
+pub(super) struct Trips(Histogram<u64>);
+
+impl Trips {
+    pub(super) fn new() -> Result<Self, Failure> {
+        Histogram::new_with_bounds(1, LONGEST, 3)
+            .map(Self)
+            .map_err(Failure::contender("make a histogram"))
+    }
+
+    /// Counts a trip, outside the time taken, so that the histogram costs the trips nothing.
+    pub(super) fn took(&mut self, trip: Duration) {
+        let nanos = u64::try_from(trip.as_nanos()).unwrap_or(LONGEST);
+        self.0.saturating_record(nanos);
+    }
+
+    /// The median and the 99th percentile in ns.
+    pub(super) fn figures(&self) -> Vec<f64> {
+        [0.5, 0.99]
+            .map(|quantile| self.0.value_at_quantile(quantile) as f64)
+            .into()
+    }
+}
 
 /// The runner sends a number, the peer sends it back, the runner checks it and takes the time.
 pub struct RoundTrip<C> {
@@ -74,8 +98,7 @@ where
     }
 
     fn drive(runner: &mut Self::Runner, count: u64) -> Result<Timed, Failure> {
-        let mut trips = Histogram::<u64>::new_with_bounds(1, LONGEST, 3)
-            .map_err(Failure::contender("make a histogram"))?;
+        let mut trips = Trips::new()?;
         let start = Instant::now();
         for item in runner.next..runner.next + count {
             let sent = Instant::now();
@@ -85,17 +108,13 @@ where
             if received != item {
                 return Err(Failure::WrongItems { expected: item });
             }
-            // Counted outside the time taken, so that the histogram costs the trips nothing.
-            trips.saturating_record(u64::try_from(trip.as_nanos()).unwrap_or(LONGEST));
+            trips.took(trip);
         }
         let elapsed = start.elapsed();
         runner.next += count;
         Ok(Timed {
             elapsed,
-            figures: vec![
-                trips.value_at_quantile(0.5) as f64,
-                trips.value_at_quantile(0.99) as f64,
-            ],
+            figures: trips.figures(),
         })
     }
 }

@@ -5,7 +5,7 @@ use super::layout::{BlockWord, Class, Parts, Plan, PoolHead};
 use super::survey::{BlockClass, PoolSurvey};
 use crate::mpmc::layout::{Shape, Shared};
 use ipc_core::atomic::Ordering;
-use ipc_core::{Object, Result, SharedArray, SharedRef, SharedWords};
+use ipc_core::{Object, Result, SharedArray, SharedBytes, SharedRef, SharedWords};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// One handle's view of the pool.
@@ -16,6 +16,8 @@ pub(super) struct Pool {
     classes: Vec<Class>,
     /// Of each class, where this handle looks next.
     cursors: Vec<usize>,
+    /// What was found last, for a message of this length.
+    found: Option<(usize, Candidate)>,
     memory: Shared<SharedWords>,
 }
 
@@ -30,6 +32,7 @@ impl Pool {
             head,
             words,
             cursors: classes.iter().map(|it| it.blocks.start).collect(),
+            found: None,
             classes,
             memory: shape.untyped(object)?,
         })
@@ -39,19 +42,26 @@ impl Pool {
     /// [`take`](Self::take) tries first.
     #[inline]
     pub(super) fn has(&mut self, len: usize) -> bool {
-        self.find(len).is_some()
+        self.found = self.find(len).map(|found| (len, found));
+        self.found.is_some()
     }
 
-    /// B1, B2: the smallest class first that is large enough.
+    /// B1, B2: the smallest class first that is large enough. In it the block freed last, whose bytes
+    /// are in a cache; of blocks that are written past the caches the next in turn, so that senders and
+    /// receivers are not always at the same word.
     #[inline]
     fn find(&mut self, len: usize) -> Option<Candidate> {
         let words = self.words.as_ref()?;
         let first = self.classes.iter().position(|it| it.size >= len)?;
         for (nth, class) in self.classes.iter().enumerate().skip(first) {
-            let freed = self.head.classes[nth].freed.load(Relaxed) as usize;
             let cursor = &mut self.cursors[nth];
-            if class.blocks.contains(&freed)
-                && let Some(found) = find_free(words, freed..freed + 1, freed)
+            let first = if class.size < SharedBytes::PAST_CACHES {
+                self.head.classes[nth].freed.load(Relaxed) as usize
+            } else {
+                *cursor
+            };
+            if class.blocks.contains(&first)
+                && let Some(found) = find_free(words, first..first + 1, first)
             {
                 return Some(found);
             }
@@ -66,15 +76,27 @@ impl Pool {
             .find_map(|class| find_over(words, &self.memory, class.blocks.clone()))
     }
 
-    /// Takes a block for a message of this length. `None`: there is none any more.
+    /// Takes a block for a message of this length; its number, and where it lies. `None`: there is none
+    /// any more.
     #[inline]
-    pub(super) fn take(&mut self, len: usize, tenancy: Tenancy) -> Option<usize> {
+    pub(super) fn take(&mut self, len: usize, tenancy: Tenancy) -> Option<(usize, usize)> {
         // Each loss is somebody's gain: so many in a row are damage.
         const MOST_LOSSES: u32 = 1 << 14;
         for _ in 0..MOST_LOSSES {
-            let candidate = self.find(len)?;
+            let candidate = match self.found.take() {
+                Some((of, found)) if of == len => found,
+                _ => self.find(len)?,
+            };
             if block::take(self.words.as_ref()?, candidate, tenancy) {
-                return Some(candidate.block);
+                let number = candidate.block;
+                let nth = self.class_of(number)?;
+                let class = &self.classes[nth];
+                self.cursors[nth] = if number + 1 < class.blocks.end {
+                    number + 1
+                } else {
+                    class.blocks.start
+                };
+                return Some((number, class.at(number)));
             }
         }
         None
@@ -108,12 +130,6 @@ impl Pool {
         // Relaxed: it was taken before the message was committed.
         let word = self.words.as_ref()?.block(number).load(Ordering::Relaxed);
         (len <= class.size && word == tenancy.word()).then(|| class.at(number))
-    }
-
-    /// Where a block lies that this handle has taken.
-    #[inline]
-    pub(super) fn at(&self, number: usize) -> Option<usize> {
-        Some(self.classes[self.class_of(number)?].at(number))
     }
 
     #[inline]

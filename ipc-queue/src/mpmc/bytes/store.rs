@@ -56,9 +56,9 @@ impl Store {
     /// Bytes of a block, which is taken for the claim. `None`: there is no block any more.
     #[inline]
     pub(super) fn take_block(&mut self, len: usize, tenancy: Tenancy) -> Option<Extent> {
-        let block = self.pool.take(len, tenancy)?;
+        let (block, at) = self.pool.take(len, tenancy)?;
         Some(Extent {
-            at: self.pool.at(block)?,
+            at,
             len,
             block: Some(block),
             tenancy,

@@ -138,7 +138,7 @@ impl Drop for ReadBatch<'_> {
     fn drop(&mut self) {
         // A forked child has no records.
         if self.units > 0 && self.consumer.reader.attachment.is_mine() {
-            self.consumer.reader.give_back(self.units);
+            self.consumer.give_back(self.units);
         }
         self.consumer.spans = std::mem::take(&mut self.spans);
     }

@@ -3,6 +3,7 @@
 use super::batch::ReadBatch;
 use super::buffer::Buffer;
 use super::guard::ReadGuard;
+use super::pace::Pace;
 use super::ring::ByteRing;
 use super::shape::{Shape, UNIT, units};
 use crate::spsc::reader::{Reader, Verdict};
@@ -21,6 +22,7 @@ pub struct ByteConsumer {
     pub(super) bytes: SharedBytes,
     shape: Shape,
     pub(super) reader: Reader,
+    pace: Pace,
     /// The buffer of batches, while there is none.
     pub(super) spans: Vec<Span>,
 }
@@ -46,11 +48,15 @@ impl ByteConsumer {
             bytes: ring.bytes()?,
             shape,
             reader: Reader::new(ring.object(), ring.at(), shape.capacity)?,
+            pace: Pace::default(),
             spans: Vec::new(),
         })
     }
 
     /// How the blocking calls of this handle wait. Default: [`Wait::Adaptive`].
+    ///
+    /// Unless it is [`Wait::Park`], a call that has caught up with a stream of records comes back for more
+    /// after up to one or two microseconds, so that it finds several. What comes singly is taken at once.
     pub fn set_wait(&mut self, wait: Wait) {
         self.reader.wait = wait;
     }
@@ -100,7 +106,7 @@ impl ByteConsumer {
     where
         B: Buffer + ?Sized,
     {
-        match self.reader.await_messages(Deadline::NEVER)? {
+        match self.await_records(Deadline::NEVER)? {
             Verdict::Ended => Ok(None),
             Verdict::Messages => self.copy_into(into).map(Some),
         }
@@ -119,7 +125,7 @@ impl ByteConsumer {
     where
         B: Buffer + ?Sized,
     {
-        match self.reader.await_messages(Deadline::after(timeout))? {
+        match self.await_records(Deadline::after(timeout))? {
             Verdict::Ended => Ok(None),
             Verdict::Messages => self.copy_into(into).map(Some),
         }
@@ -147,7 +153,7 @@ impl ByteConsumer {
     #[inline]
     pub fn take(&mut self) -> Result<Option<ReadGuard<'_>>, PopError> {
         self.reader.check_private()?;
-        let found = self.reader.await_messages(Deadline::NEVER)?;
+        let found = self.await_records(Deadline::NEVER)?;
         self.guard(found)
     }
 
@@ -157,7 +163,7 @@ impl ByteConsumer {
     /// As [`take`](Self::take); [`PopError::TimedOut`].
     pub fn take_timeout(&mut self, timeout: Duration) -> Result<Option<ReadGuard<'_>>, PopError> {
         self.reader.check_private()?;
-        let found = self.reader.await_messages(Deadline::after(timeout))?;
+        let found = self.await_records(Deadline::after(timeout))?;
         self.guard(found)
     }
 
@@ -178,7 +184,7 @@ impl ByteConsumer {
     /// As [`take`](Self::take).
     pub fn take_batch(&mut self, most: usize) -> Result<Option<ReadBatch<'_>>, PopError> {
         self.reader.check_private()?;
-        let found = self.reader.await_messages(Deadline::NEVER)?;
+        let found = self.await_records(Deadline::NEVER)?;
         self.take_some(found, most)
     }
 
@@ -192,7 +198,7 @@ impl ByteConsumer {
         timeout: Duration,
     ) -> Result<Option<ReadBatch<'_>>, PopError> {
         self.reader.check_private()?;
-        let found = self.reader.await_messages(Deadline::after(timeout))?;
+        let found = self.await_records(Deadline::after(timeout))?;
         self.take_some(found, most)
     }
 
@@ -227,6 +233,28 @@ impl ByteConsumer {
         self.shape.max_record
     }
 
+    /// Records or the end, awaited until then.
+    #[inline(always)]
+    fn await_records(&mut self, deadline: Deadline) -> Result<Verdict, PopError> {
+        if self.reader.head.known_messages() > 0 {
+            return self.reader.await_messages(deadline);
+        }
+        if deadline != Deadline::PAST && self.reader.wait != Wait::Park {
+            self.pace.before_look();
+        }
+        let found = self.reader.await_messages(deadline);
+        let units = self.reader.head.known_messages();
+        self.pace.found(units, self.reader.capacity);
+        found
+    }
+
+    /// Gives so many units back.
+    #[inline(always)]
+    pub(super) fn give_back(&mut self, units: u64) {
+        self.pace.taken(units);
+        self.reader.give_back(units);
+    }
+
     /// The record that begins `ahead` units behind the next one, among those known to be there.
     #[inline(always)]
     fn span(&self, ahead: u64) -> Result<Span, PopError> {
@@ -254,7 +282,7 @@ impl ByteConsumer {
     {
         let span = self.span(0)?;
         into.copy_record(&self.bytes, span.at, span.len)?;
-        self.reader.give_back(span.units());
+        self.give_back(span.units());
         Ok(span.len)
     }
 

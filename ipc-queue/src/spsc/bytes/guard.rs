@@ -130,7 +130,7 @@ impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
         // A forked child has no record.
         if self.consumer.reader.attachment.is_mine() {
-            self.consumer.reader.give_back(self.span.units());
+            self.consumer.give_back(self.span.units());
         }
     }
 }

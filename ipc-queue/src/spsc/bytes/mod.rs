@@ -33,6 +33,9 @@
 //! * [`reserve`](ByteProducer::reserve) gives the bytes of the ring to write to, and
 //!   [`take`](ByteConsumer::take) those to read. [`batch`](ByteProducer::batch) and
 //!   [`take_batch`](ByteConsumer::take_batch) do so for several records with one publication.
+//! * Bytes that exist already are best pushed: of 4 KiB or more, [`push`](ByteProducer::push) writes past
+//!   this core's caches, since another core reads them next, and is faster than the same copy into what
+//!   was reserved. Reserving is for bytes that are made there.
 //!
 //! # Memory that others write
 //!
@@ -56,6 +59,7 @@ mod batch;
 mod buffer;
 mod consumer;
 mod guard;
+mod pace;
 mod producer;
 mod ring;
 mod shape;
