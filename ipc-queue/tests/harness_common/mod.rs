@@ -50,11 +50,12 @@ pub fn pidfd(pid: u32) -> Option<OwnedFd> {
 
 /// Whether a worker of the harness of this name and role lives, of whichever parent.
 pub fn is_anyone(harness: &str, role: &str) -> bool {
-    let assignment = format!("IPC_PROCESS_WORKER=1;{harness};{role};");
+    let (variable, who) = ("IPC_PROCESS_WORKER=", format!(";{harness};{role};"));
     pids().any(|pid| {
         // Empty for a zombie.
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        (environment.split(|&byte| byte == 0)).any(|v| v.starts_with(assignment.as_bytes()))
+        let environment = String::from_utf8_lossy(&environment);
+        (environment.split('\0')).any(|it| it.starts_with(variable) && it.contains(&who))
     })
 }
 
