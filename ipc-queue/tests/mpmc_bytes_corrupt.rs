@@ -34,7 +34,7 @@ fn header_word(block: u64, len: u64) -> u64 {
 }
 
 fn block_word(raw: &Raw, block: u64) -> u64 {
-    raw.pool() + BLOCK_WORDS + block * 8
+    raw.pool() + BLOCK_WORDS + block * 64
 }
 
 /// Whether a message with this header in its slot is refused by each way to get it, and is gone
@@ -199,7 +199,7 @@ fn some_place(raw: &Raw, slots: u64, random: &mut Random) -> u64 {
         3 => raw.slot(random.below(slots)),
         4 => header(raw, random.below(slots)),
         5 => block_word(raw, random.below(BLOCKS)),
-        6 => raw.pool() + random.below(9 * 16) * 8,
+        6 => raw.pool() + random.below((BLOCK_WORDS + BLOCKS * 64) / 8) * 8,
         _ => random.below(raw.len / 8) * 8,
     }
 }

@@ -5,7 +5,7 @@
 //! | part | length |
 //! |---|---|
 //! | [`PoolHead`] | 1152 bytes |
-//! | block words | 8 bytes a block, together a multiple of 128 |
+//! | block words | 64 bytes a block, together a multiple of 128 |
 //! | blocks, the smallest first | their sizes, multiples of 128 |
 //!
 //! A slot is 128 bytes: its word, the message's [header](super::header), and [`INLINE`] bytes.
@@ -62,10 +62,16 @@ const _: () = assert!(size_of::<PoolHead>() == 1152);
 // SAFETY: `repr(C)`, atomics and structures of atomics only.
 unsafe impl SharedLayout for PoolHead {}
 
-#[repr(transparent)]
+/// In a cache line of its own: while a receiver frees a block, a sender takes the next one. (Measured one
+/// way between two processes, 64 KiB that nobody touches: 16.7 and 21 million a second.)
+#[repr(C, align(64))]
 pub(super) struct BlockWord(AtomicU64);
 
-// SAFETY: `repr(transparent)`, an atomic. Under loom nothing is mapped.
+const WORD: u64 = 64;
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<BlockWord>() as u64 == WORD);
+
+// SAFETY: `repr(C)`, an atomic. Under loom nothing is mapped.
 unsafe impl SharedLayout for BlockWord {}
 
 impl Blocks for SharedArray<BlockWord> {
@@ -193,7 +199,7 @@ impl Plan {
     }
 
     fn words_bytes(&self) -> u64 {
-        (self.blocks() * 8).next_multiple_of(GRAIN)
+        (self.blocks() * WORD).next_multiple_of(GRAIN)
     }
 
     /// The length of the pool.
