@@ -240,7 +240,8 @@ impl Subject for OnSegment {
                 case.went_on();
                 let listed = segment.participants().expect("a list").len();
                 assert!(listed <= 2, "{listed} participants");
-                if self.0 == Act::CreateObject && (case.is_kill() || case.turn(2) == 0) {
+                // Of one that is stopped in the middle of it the others wait for a second.
+                if self.0 == Act::CreateObject && (case.is_kill() || case.turn(31) == 0) {
                     match create_object(segment) {
                         Ok(object) => {
                             assert_eq!(object.get().expect("a sound segment"), message(7));
