@@ -3,7 +3,8 @@
 use crate::live;
 use crate::progress::{Count, Progress};
 use crate::random::Random;
-use crate::subject::{Failure, SUBJECTS, Subject};
+use crate::subject::{Failure, Subject};
+use crate::subjects::{SUBJECTS, find};
 use crate::trial::{Arena, Replay};
 use crate::watch::{Verdict, Watch};
 use ipc_process::{Process, Role, WorkResult, Worker, run_if_worker};
@@ -96,7 +97,10 @@ pub struct Report {
 /// at the beginning of `main`, or of a test.
 pub fn run_if_hostile() {
     let trials: Role<'_> = &trials;
-    let live: Role<'_> = &live::work;
+    let live: Role<'_> = &|worker| {
+        let task = Task::decode(worker.params())?;
+        live::work(worker, task.subject, task.seed)
+    };
     run_if_worker(SCOPE, &[("trials", trials), ("live", live)]);
 }
 
@@ -173,7 +177,7 @@ impl Campaign {
     /// # Errors
     /// If there is no such kind, or the process cannot be made.
     pub fn replay(&self, subject: &str, trial: u64) -> Result<Verdict, Failure> {
-        let subject = Subject::find(subject).ok_or("no such kind")?;
+        let subject = find(subject).ok_or("no such kind")?;
         let replay = Replay {
             is_told: true,
             ..Replay::default()
@@ -394,7 +398,7 @@ impl Task {
         };
         let without = without.split_ascii_whitespace().map(str::parse);
         Ok(Self {
-            subject: Subject::find(name).ok_or("no such kind")?,
+            subject: find(name).ok_or("no such kind")?,
             seed: seed.parse()?,
             first: first.parse()?,
             operations: operations.parse()?,
@@ -404,12 +408,6 @@ impl Task {
             },
         })
     }
-}
-
-/// The subject and the seed of a task.
-pub(crate) fn subject_of(worker: &Worker) -> Result<(&'static Subject, u64), Failure> {
-    let task = Task::decode(worker.params())?;
-    Ok((task.subject, task.seed))
 }
 
 impl Row {

@@ -42,4 +42,5 @@ pub use memory::Memory;
 pub use mutation::Mutation;
 pub use progress::{Count, Progress};
 pub use random::Random;
-pub use subject::{Failure, Handles, Outcome, SUBJECTS, Subject};
+pub use subject::{Failure, Handles, Outcome, Subject};
+pub use subjects::SUBJECTS;

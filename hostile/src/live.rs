@@ -1,7 +1,6 @@
 //! Two processes at work on an object whose memory is damaged meanwhile.
 
 use crate::anatomy::Anatomy;
-use crate::campaign::subject_of;
 use crate::memory::Memory;
 use crate::mutation::Mutation;
 use crate::progress::{Count, Progress};
@@ -133,8 +132,7 @@ fn watch_until(
 }
 
 /// The role of each of the two: opens, uses, and comes back when nothing goes any more.
-pub(crate) fn work(worker: &mut Worker) -> WorkResult {
-    let (subject, seed) = subject_of(worker)?;
+pub(crate) fn work(worker: &mut Worker, subject: &Subject, seed: u64) -> WorkResult {
     let mut random = Random::of_part(seed, std::process::id().into());
     let progress = Progress::of(worker.take_fd("progress")?)?;
     let file = worker.take_fd("segment")?;

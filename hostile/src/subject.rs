@@ -1,7 +1,6 @@
 //! What is damaged: one object of each kind, and whatever can be done with it.
 
 use crate::random::Random;
-use crate::subjects::{channels, directory, locks, queues, rings, values, waits};
 use ipc_core::{Place, Segment, Wait};
 use std::fmt::Display;
 use std::time::Duration;
@@ -42,39 +41,7 @@ const LEAST: usize = 8192;
 /// What the object is called.
 pub(crate) const OBJECT: &str = "it";
 
-/// All of them.
-pub static SUBJECTS: &[Subject] = &[
-    rings::MESSAGES,
-    rings::BYTES,
-    queues::MESSAGES,
-    queues::BYTES,
-    channels::CHANNEL,
-    values::RING,
-    values::QUEUE,
-    values::CHANNEL,
-    locks::MUTEX,
-    locks::RWLOCK,
-    locks::CONDVAR,
-    locks::ONCE,
-    locks::ONCE_CELL,
-    waits::SEMAPHORE,
-    waits::COUNTING_SEMAPHORE,
-    waits::LATCH,
-    waits::BARRIER,
-    waits::EVENT,
-    waits::MANUAL_EVENT,
-    waits::SMALL_VALUE,
-    waits::LARGE_VALUE,
-    waits::ARRAY,
-    directory::DIRECTORY,
-];
-
 impl Subject {
-    /// That of this name.
-    pub fn find(name: &str) -> Option<&'static Self> {
-        SUBJECTS.iter().find(|it| it.name == name)
-    }
-
     /// A new segment with the object in it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 
 mod jobs;
 mod ledger;
+mod post;
 mod worker;
 mod world;
 

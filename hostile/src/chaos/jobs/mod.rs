@@ -10,7 +10,7 @@ mod rings;
 mod waits;
 
 use super::Violation;
-use super::worker::Post;
+use super::post::Post;
 
 /// How much was done.
 pub(crate) type Done = Result<u64, Violation>;

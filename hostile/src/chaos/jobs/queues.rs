@@ -3,7 +3,7 @@
 use super::{Done, take_all, wrong};
 use crate::chaos::Violation;
 use crate::chaos::ledger::{Common, Lane, Ledger, SEATS};
-use crate::chaos::worker::{PATIENCE, Post};
+use crate::chaos::post::{PATIENCE, Post};
 use crate::chaos::world::{MESSAGE, RECORD, bytes_of, mixed, number_of};
 use ipc_core::Segment;
 use ipc_queue::channel::{self, Channel, End, RecvError, SendError};

@@ -3,7 +3,7 @@
 use super::{Done, take_all, wrong};
 use crate::chaos::Violation;
 use crate::chaos::ledger::{Common, Ledger};
-use crate::chaos::worker::{PATIENCE, Post};
+use crate::chaos::post::{PATIENCE, Post};
 use crate::chaos::world::{RECORD, bytes_of, mixed};
 use ipc_core::Segment;
 use ipc_queue::spsc::bytes::{ByteConsumer, ByteRing};

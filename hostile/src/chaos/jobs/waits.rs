@@ -3,7 +3,7 @@
 use super::{Done, wrong};
 use crate::chaos::Violation;
 use crate::chaos::ledger::{Common, Ledger, PERMITS, Tag};
-use crate::chaos::worker::{PATIENCE, Post};
+use crate::chaos::post::{PATIENCE, Post};
 use crate::chaos::world::{Counts, ELEMENTS, PARTIES};
 use ipc_core::Segment;
 use ipc_sync::{
