@@ -3,7 +3,7 @@
 use std::process::Command;
 
 #[test]
-#[ignore = "builds everything once more, with the faults, and takes minutes"]
+#[ignore = "builds everything once more, with the faults: cargo test -p lab --test planted -- --ignored"]
 fn every_planted_fault_is_seen() {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--release", "-p", "lab", "--target-dir"])
